@@ -1,0 +1,106 @@
+"""The types that cross a stage border: rows, what was rejected, and the manifest that names a stage's output."""
+
+from pathlib import Path  # noqa: TC003 (pydantic reads it at run time)
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Scalar = str | int | float | bool | None
+Role = Literal["train", "evaluation"]
+Split = Literal["train", "validation", "test"]
+Kind = Literal["images", "validated", "conversations", "dataset", "adapter", "evaluation", "registration", "promotion"]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Record(BaseModel):
+    """Frozen, and refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Turn(Record):
+    """One question about an image and its answer."""
+
+    question: str
+    answer: str
+
+
+class Case(Record):
+    """One image as its archive tells of it, before anyone opened the file."""
+
+    id: str
+    """Unique over all sources: `isic/ISIC_0000015`."""
+    source: str
+    path: Path
+    """The image file in the archive."""
+    group: str
+    """The archive's own key of what must never be split: a patient, a lesion, an article. Hashed at ingest."""
+    metadata: dict[str, Scalar]
+    """What the archive says of the image, under the archive's own names; no patient or lesion key."""
+    licence: str
+    attribution: str
+    turns: tuple[Turn, ...] = ()
+    """A conversation that the archive itself brings."""
+
+
+class Row(Record):
+    """One image and all that is known of it so far: ingest makes it, label adds the turns, assemble the split."""
+
+    id: str
+    source: str
+    role: Role
+    """`evaluation` rows are only ever asked, never trained on."""
+    group: str
+    """Salted hash of the patient, lesion or article: no split divides a group."""
+    image: bytes
+    """A JPEG or PNG without EXIF, its longer side at most `ingest.image_size` pixels."""
+    image_sha256: Digest
+    """Of the archive's own file, byte for byte."""
+    width: int
+    """Of the archive's own picture, pixels."""
+    height: int
+    metadata: dict[str, Scalar]
+    licence: str
+    attribution: str
+    turns: tuple[Turn, ...] = ()
+    writer: str = ""
+    """Who wrote the turns: a model's name, `offline` for the template writer, `archive` for the archive itself."""
+    prompt_version: str = ""
+    split: Split | None = None
+
+
+class Rejected(Record):
+    """One row that a stage put in quarantine, and why."""
+
+    id: str
+    source: str
+    reason: str
+    """A short stable code that counts can be kept by: `unreadable image`."""
+    detail: str
+    origin: str
+    """Where the row came from: a path inside the archive, or the digest of the input."""
+
+
+class Manifest(Record):
+    """Names one stage's output; a few hundred bytes, and the only thing that travels between tasks."""
+
+    kind: Kind
+    uri: str
+    """Relative to the storage root: `images/3f9c0a1b2c3d4e5f`."""
+    rows: int
+    bytes: int
+    digest: Digest
+    """Of the content alone: the same rows give the same digest, whenever and wherever they were made."""
+    parents: tuple[Digest, ...] = ()
+    rejected: dict[str, int] = {}
+    """How many rows went to quarantine, by reason."""
+    facts: dict[str, Scalar] = {}
+    """The few named values that the next stage or a reader wants: an MLflow run id, a difference and its interval."""
+
+
+class Assessment(Record):
+    """The decision on one promotion rule."""
+
+    rule: str
+    passed: bool
+    detail: str
