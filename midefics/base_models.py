@@ -18,7 +18,9 @@ class BaseModelSpec(NamedTuple):
 
 BASE_MODELS = {
     "tiny-idefics": BaseModelSpec(None, None, 32, "Apache-2.0"),
-    "idefics-9b-instruct": BaseModelSpec("HuggingFaceM4/idefics-9b-instruct", "main", 224, "other (LLaMA licence for the language tower)"),
+    "idefics-9b-instruct": BaseModelSpec(
+        "HuggingFaceM4/idefics-9b-instruct", "main", 224, "other (LLaMA licence for the language tower)"
+    ),
 }
 
 

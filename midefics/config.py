@@ -5,7 +5,7 @@ Defaults live here and nowhere else. An unknown key or a value out of range is r
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -105,6 +105,9 @@ class TrainConfig(Record):
     warmup_share: Probability = 0.0
     """Share of the steps over which the learning rate rises."""
     optimizer: Literal["paged_adamw_8bit", "adamw_torch"] = "paged_adamw_8bit"
+    sample: Literal["conversation", "turn"] = "conversation"
+    """What one training sample is: a whole conversation, or each of its turns alone. Evaluation asks every question
+    alone; where later questions make sense without the earlier ones, `turn` teaches just that."""
     max_length: Positive = 1024
     """Tokens; a longer conversation loses whole turns from its end."""
     gradient_checkpointing: bool = False
@@ -160,6 +163,17 @@ class RunConfig(Record):
     register_: RegisterConfig = Field(RegisterConfig(), alias="register")
     promote: PromoteConfig = PromoteConfig()
 
+    def only(self, names: list[str]) -> "RunConfig":
+        """The same run with these of its sources alone.
+
+        Raises:
+            ConfigError: one of them is not configured.
+        """
+        for name in names:
+            if name not in self.sources:
+                raise ConfigError(f"sources.{name}: not in this configuration, which has {', '.join(self.sources)}")
+        return self.model_copy(update={"sources": {name: self.sources[name] for name in names}})
+
     @field_validator("base_model")
     @classmethod
     def _known_base_model(cls, name: str) -> str:
@@ -201,12 +215,13 @@ def shipped_configs() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def load_config(name: str, sources: dict[str, Path] | None = None) -> RunConfig:
+def load_config(name: str, sources: dict[str, Path] | None = None, values: dict[str, str] | None = None) -> RunConfig:
     """Reads a run's configuration.
 
     Args:
         name: a YAML file's path, or the name of a shipped one (`demo`, `demo.yaml`).
         sources: locations that replace (or add) those of the file.
+        values: single values that replace those of the file, by dotted key: `{"train.max_steps": "20"}`.
 
     Raises:
         ConfigError: no such file, no YAML, or a wrong key or value (all of them are named).
@@ -217,17 +232,33 @@ def load_config(name: str, sources: dict[str, Path] | None = None) -> RunConfig:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{name}: {error.strerror}; give a YAML file or one of {', '.join(shipped_configs())}") from error
+        raise ConfigError(
+            f"{name}: {error.strerror}; give a YAML file or one of {', '.join(shipped_configs())}"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{name}: expected keys and values, found {type(content).__name__}")
     for source, location in (sources or {}).items():
         content.setdefault("sources", {})[source] = {"path": str(location.absolute())}
+    for key, value in (values or {}).items():
+        _put(content, key, value)
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"{name}: {_problems(error)}") from error
+
+
+def _put(content: dict[str, Any], key: str, value: str) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise ConfigError(f"{key}: {section} is a value, not a section")
+    try:
+        content[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{key}: {value!r} is not a YAML value") from error
 
 
 def load_settings() -> Settings:

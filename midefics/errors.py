@@ -2,7 +2,10 @@
 
 
 class MideficsError(Exception):
-    """Anything we can explain; the command line prints it as one line and exits with 1."""
+    """Anything we can explain; the command line prints it as one line and ends with `exit_code`."""
+
+    exit_code = 1
+    """1: trying again can't help. 75 (EX_TEMPFAIL): it may, and Airflow does."""
 
 
 class ConfigError(MideficsError):
@@ -22,7 +25,15 @@ class StorageError(MideficsError):
 
 
 class ServiceError(MideficsError):
-    """A service we talk to (MLflow, the label writer, Airflow) refused or did not answer."""
+    """A service we talk to (MLflow, the label writer, Airflow) did not answer, or not as it should."""
+
+    exit_code = 75
+
+
+class RefusedError(ServiceError):
+    """A service refused for good: a wrong key, an exhausted quota, a model that does not exist."""
+
+    exit_code = 1
 
 
 class ModelError(MideficsError):

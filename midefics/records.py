@@ -1,6 +1,6 @@
 """The types that cross a stage border: rows, what was rejected, and the manifest that names a stage's output."""
 
-from pathlib import Path  # noqa: TC003 (pydantic reads it at run time)
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field

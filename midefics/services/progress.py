@@ -64,7 +64,13 @@ class Progress:
             counter.tell()
             yield counter
             return
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}")
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
         with Bars(*columns, console=Console(stderr=True)) as bars:
             counter = Counter(name, total, self._file, bars)
             counter.tell()

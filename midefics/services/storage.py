@@ -54,7 +54,9 @@ _COLUMNS: dict[str, tuple[pa.DataType, object]] = {
 # The `huggingface` key lets `datasets.load_dataset("parquet", …)` decode the pictures without being told.
 SCHEMA = pa.schema(
     [(name, kind) for name, (kind, _) in _COLUMNS.items()],
-    metadata={"huggingface": json.dumps({"info": {"features": {name: feature for name, (_, feature) in _COLUMNS.items()}}})},
+    metadata={
+        "huggingface": json.dumps({"info": {"features": {name: feature for name, (_, feature) in _COLUMNS.items()}}})
+    },
 )
 
 
@@ -154,7 +156,9 @@ class Storage:
         """
         path = self.root / manifest.uri
         if not (path / MANIFEST).is_file():
-            raise StorageError(f"{manifest.kind} {manifest.digest[:16]} is not in {self.root}; run the stage that makes it again")
+            raise StorageError(
+                f"{manifest.kind} {manifest.digest[:16]} is not in {self.root}; run the stage that makes it again"
+            )
         return path
 
     def rows(self, manifest: Manifest) -> Iterator[Row]:
@@ -182,6 +186,19 @@ class Storage:
             if file.is_file():
                 return _parse(file.read_text(encoding="utf-8"), str(file))
         raise StorageError(f"{reference}: no manifest there; give a manifest's file, folder or JSON")
+
+    def remember(self, run: str, manifest: Manifest) -> None:
+        """Makes an output the newest of its kind for runs of this configuration."""
+        path = self.root / "latest" / run / f"{manifest.kind}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        part.write_text(manifest.model_dump_json() + "\n", encoding="utf-8")
+        part.replace(path)
+
+    def latest(self, run: str, kind: Kind) -> Manifest | None:
+        """The newest output of a kind for runs of this configuration."""
+        path = self.root / "latest" / run / f"{kind}.json"
+        return _parse(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else None
 
     def _publish(self, manifest: Manifest, path: Path) -> None:
         target = self.root / manifest.uri
@@ -215,7 +232,9 @@ def _parse(text: str, origin: str) -> Manifest:
 
 def _explained(error: OSError, root: Path) -> StorageError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return StorageError(f"no space left under {root}; free some, or set MIDEFICS_HOME to a larger disk. Nothing half-written was kept")
+        return StorageError(
+            f"no space left under {root}; free some, or set MIDEFICS_HOME to a larger disk. Nothing half-written was kept"
+        )
     return StorageError(f"{error.filename or root}: {error.strerror or error}; is it writable?")
 
 

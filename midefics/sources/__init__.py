@@ -1,1 +1,25 @@
 """The archives we can read: a name in the configuration, one file here, one line in the table."""
+
+from midefics.errors import ConfigError
+from midefics.sources import isic, mura, roco, vqa_rad
+from midefics.sources.archive import Source
+
+SOURCES: dict[str, Source] = {
+    "isic": isic.SOURCE,
+    "mura": mura.SOURCE,
+    "roco": roco.SOURCE,
+    "vqa_rad": vqa_rad.SOURCE,
+}
+
+
+def source(name: str) -> Source:
+    """Looks an archive's reader up.
+
+    Raises:
+        ConfigError: there is no such line in the table.
+    """
+    if name not in SOURCES:
+        raise ConfigError(
+            f"sources.{name}: not one of {', '.join(SOURCES)}; an archive of your own is a file in sources/"
+        )
+    return SOURCES[name]

@@ -1,0 +1,1 @@
+"""Answers in, evidence out: scores with intervals, promotion rules, the report, the model card."""

@@ -1,0 +1,129 @@
+"""A configuration's name in, two finished runs out: the data run, and the model run that its data set has started."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from midefics.errors import MideficsError
+from midefics.local.airflow_api import AirflowApi
+from midefics.local.board import Board
+from midefics.local.platform import DAGS
+from midefics.local.steps import Instance, stage_name, steps
+
+log = logging.getLogger(__name__)
+
+DATA, MODEL = DAGS
+SECONDS_BETWEEN_LOOKS = 1.5
+PATIENCE_S = 60.0
+"""For the asset event to start the model run."""
+APPROVE = "approve"
+READING_S = 4.0
+"""Answered within a second, Airflow 3.3.2 takes the waiting task for a failed one and asks once more."""
+SIGNATURE = "midefics demo"
+"""The person that the demo plays."""
+TAIL = 15
+
+
+class FailedRunError(MideficsError):
+    """A task of the demo failed."""
+
+
+class Follower:
+    """Follows both runs; knows them by id, so that they can be ended when somebody interrupts."""
+
+    def __init__(self, api: AirflowApi, home: Path, board: Board) -> None:
+        self.api = api
+        self.runs: dict[str, str] = {}
+        """DAG id to run id, as they start."""
+        self.instances: list[dict[str, Any]] = []
+        self._home, self._board = home, board
+
+    def go(self, config: str) -> None:
+        """Triggers the data run and follows until the model is promoted.
+
+        Raises:
+            FailedRunError: a task failed, or the new data set started no run.
+        """
+        for dag_id in DAGS:
+            for run_id in self.api.clear_way(dag_id):
+                self._board.say(f"ended the run {run_id} of {dag_id} that an earlier demo left behind")
+            self.api.unpause(dag_id)
+        self.runs[DATA] = self.api.trigger(DATA, {"config": config})
+        self._board.say(f"Follow it in Airflow: {self.api.run_page(DATA, self.runs[DATA])}")
+        self._follow(DATA)
+        self.runs[MODEL] = self._wait_for_model_run()
+        self._board.say(f"The new data set has started: {self.api.run_page(MODEL, self.runs[MODEL])}")
+        self._follow(MODEL)
+
+    def end_runs(self) -> None:
+        """Ends what still runs."""
+        for dag_id, run_id in self.runs.items():
+            if self.api.run_state(dag_id, run_id) in ("queued", "running"):
+                self.api.end_run(dag_id, run_id)
+
+    def result(self, dag_id: str, task_id: str) -> dict[str, Any]:
+        """The manifest that a task returned; of the first source where it is mapped."""
+        mine = [each for each in self.instances if each["dag_id"] == dag_id and each["task_id"] == task_id]
+        map_index = min(int(each["map_index"]) for each in mine)
+        return dict(self.api.result(dag_id, self.runs[dag_id], task_id, map_index) or {})
+
+    def _follow(self, dag_id: str) -> None:
+        answered: set[int] = set()
+        while True:
+            state = self.api.run_state(dag_id, self.runs[dag_id])
+            self._look()
+            if state == "success":
+                return
+            if state == "failed":
+                raise self._failure(dag_id)
+            for asking in (each for each in self.instances if each["state"] == "awaiting_input"):
+                if asking["try_number"] not in answered:
+                    self._approve()
+                    answered.add(asking["try_number"])
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+    def _look(self) -> None:
+        self.instances = [
+            instance for dag_id, run_id in self.runs.items() for instance in self.api.task_instances(dag_id, run_id)
+        ]
+        self._board.show(steps(self._home, self.instances))
+
+    def _wait_for_model_run(self) -> str:
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            if run_id := self.api.run_started_by(MODEL, self.runs[DATA]):
+                return run_id
+            time.sleep(SECONDS_BETWEEN_LOOKS / 2)
+        raise FailedRunError(f"the data set was published, but started no run of {MODEL} within {PATIENCE_S:.0f} s")
+
+    def _approve(self) -> None:
+        question = self.api.question(MODEL, self.runs[MODEL], APPROVE)
+        self._board.say(f"\nAirflow asks: {question['subject']}\n")
+        self._board.say_markdown(question["body"])
+        time.sleep(READING_S)
+        self.api.answer(MODEL, self.runs[MODEL], APPROVE, "Approve", {"signature": SIGNATURE})
+        self._board.say(
+            f"Approved through Airflow's API, signed `{SIGNATURE}`. In your own runs you are asked in the UI.\n"
+        )
+
+    def _failure(self, dag_id: str) -> FailedRunError:
+        failed = [each for each in self.instances if each["state"] == "failed"]
+        if not failed:
+            page = self.api.run_page(dag_id, self.runs[dag_id])
+            return FailedRunError(f"the run was ended from outside; see {page}")
+        self._board.say("\n".join(["", *self.api.log_lines(failed[0])[-TAIL:], ""]))
+        name = " ".join(filter(None, [stage_name(failed[0]["task_id"]), failed[0]["rendered_map_index"]]))
+        return FailedRunError(f"{name} failed; its log is {log_file(self._home, failed[0])}")
+
+
+def log_file(home: Path, instance: Instance) -> Path:
+    """Where Airflow keeps the log of a task's last try."""
+    mapped = [f"map_index={instance['map_index']}"] if instance["map_index"] >= 0 else []
+    parts = (
+        f"dag_id={instance['dag_id']}",
+        f"run_id={instance['dag_run_id']}",
+        f"task_id={instance['task_id']}",
+        *mapped,
+    )
+    return home.joinpath("airflow", "logs", *parts, f"attempt={instance['try_number'] or 1}.log")

@@ -1,0 +1,70 @@
+"""Versioned prompt files in, chat messages out.
+
+A file is `<name>-<N>.md`: parts that begin with `=== <role>`, the last one for the row in hand. Its version is its
+name and a hash of its content and of the glossary, so that no edit can ever be served an answer to an older text.
+"""
+
+import hashlib
+import json
+import re
+from importlib import resources
+from string import Template
+from typing import NamedTuple
+
+from midefics.records import Scalar
+
+VQA = "vqa-1"
+"""The prompt that label uses."""
+NEVER_SENT = re.compile(
+    r"(^|_)(id|ids|patient|lesion|group|attribution|licen[cs]e|path|file|date|day|split)$", re.IGNORECASE
+)
+"""Metadata that identify someone or something, or say nothing of the image: no prompt holds them."""
+_PART = re.compile(r"^=== (system|user|assistant)\n", re.MULTILINE)
+
+
+class Prompt(NamedTuple):
+    """A template and the source it is written for."""
+
+    name: str
+    text: str
+    glossary: str
+
+    @property
+    def version(self) -> str:
+        """`vqa-1-3f9c0a1b`."""
+        return f"{self.name}-{_digest(self.text + self.glossary)[:8]}"
+
+    def messages(self, metadata: dict[str, Scalar]) -> tuple[dict[str, str], ...]:
+        """Chat messages about one row, with its metadata fenced as data.
+
+        The fence is a hash of what it encloses: the same every time, and out of reach of whoever wrote a value.
+        """
+        data = json.dumps(sendable(metadata), ensure_ascii=False, sort_keys=True)
+        values = {
+            "metadata": data,
+            "fence": _fence(data),
+            "example_fence": _fence(self.text),
+            "glossary": self.glossary,
+        }
+        _, *parts = _PART.split(self.text)
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        # One pass: what is put in is not looked through for further $names.
+        return tuple({"role": role, "content": Template(part).substitute(values).strip()} for role, part in pairs)
+
+
+def load_prompt(name: str, glossary: str) -> Prompt:
+    """Reads `<name>.md` of this folder."""
+    return Prompt(name, (resources.files(__name__) / f"{name}.md").read_text(encoding="utf-8"), glossary)
+
+
+def sendable(metadata: dict[str, Scalar]) -> dict[str, Scalar]:
+    """What may leave the house: no identifiers, nothing empty."""
+    return {name: value for name, value in metadata.items() if value not in (None, "") and not NEVER_SENT.search(name)}
+
+
+def _fence(content: str) -> str:
+    return f"-----{_digest(content)[:24]}-----"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

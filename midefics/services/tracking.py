@@ -1,0 +1,144 @@
+"""Figures, files and model versions in; MLflow runs and its registry out."""
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from midefics.config import Settings
+from midefics.errors import ModelError, ServiceError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+
+CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
+
+
+class Tracking:
+    """MLflow: a server, or a SQLite file and a folder that a server may be started on."""
+
+    def __init__(self, uri: str, artifacts: Path | None) -> None:
+        import mlflow
+
+        self.uri = uri
+        self._artifacts = artifacts
+        mlflow.set_tracking_uri(uri)
+        self.client: MlflowClient = mlflow.MlflowClient(uri)
+
+    @classmethod
+    def connect(cls, settings: Settings) -> "Tracking":
+        """Connects, after a look whether the server answers.
+
+        Raises:
+            ServiceError: it does not.
+        """
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+        uri = settings.mlflow_tracking_uri
+        if uri is None:
+            folder = settings.home / "mlflow"
+            folder.mkdir(parents=True, exist_ok=True)
+            return cls(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
+        if uri.startswith("http"):
+            try:
+                httpx.get(f"{uri}/health", timeout=10).raise_for_status()
+            except httpx.HTTPError as error:
+                raise ServiceError(
+                    f"MLflow at {uri} does not answer ({error}); start it, or unset MLFLOW_TRACKING_URI to use {settings.home / 'mlflow'}"
+                ) from error
+        return cls(uri, None)
+
+    @contextmanager
+    def run(self, experiment: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> Iterator[str]:
+        """One MLflow run, RUNNING inside the block; it ends FINISHED, FAILED, or KILLED where the process is told to stop."""
+        found = self.client.get_experiment_by_name(experiment)
+        location = str((self._artifacts / experiment).as_uri()) if self._artifacts else None
+        experiment_id = (
+            found.experiment_id if found else self.client.create_experiment(experiment, artifact_location=location)
+        )
+        run_id = self.client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+        for key, value in params.items():
+            self.client.log_param(run_id, key, value)
+        status = "KILLED"
+        try:
+            yield run_id
+            status = "FINISHED"
+        except Exception:
+            status = "FAILED"
+            raise
+        finally:
+            self.client.set_terminated(run_id, status)
+
+    def log(self, run_id: str, figures: dict[str, float], step: int = 0) -> None:
+        """Adds one point to each figure's curve."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self.client.log_batch(run_id, [Metric(name, float(value), now, step) for name, value in figures.items()])
+
+    def log_folder(self, run_id: str, folder: Path, name: str) -> None:
+        """Copies a folder's files to a run."""
+        self.client.log_artifacts(run_id, str(folder), name)
+
+    def register(self, run_id: str, model_name: str, description: str, tags: dict[str, str], **model: Any) -> str:
+        """Logs a pyfunc model to a run and makes it a new version; returns the version.
+
+        Args:
+            run_id: the run that trained it.
+            model_name: in the registry.
+            description: Markdown, shown on the version's page.
+            tags: of the version.
+            model: what `mlflow.pyfunc.log_model` takes.
+        """
+        import mlflow
+
+        with mlflow.start_run(run_id=run_id):
+            info = mlflow.pyfunc.log_model(registered_model_name=model_name, **model)
+        version = str(info.registered_model_version)
+        self.client.update_model_version(model_name, version, description)
+        for key, value in tags.items():
+            self.client.set_model_version_tag(model_name, version, key, value)
+        # The run was FINISHED before; start_run() set it RUNNING and FINISHED again.
+        return version
+
+    def alias(self, model_name: str, alias: str) -> str | None:
+        """The version an alias points to."""
+        found = self.client.search_registered_models(f"name = '{model_name}'")
+        return dict(found[0].aliases).get(alias) if found else None
+
+    def set_alias(self, model_name: str, alias: str, version: str) -> None:
+        """Points an alias to a version."""
+        self.client.set_registered_model_alias(model_name, alias, version)
+        log.info("%s version %s is now @%s", model_name, version, alias)
+
+    def tag_version(self, model_name: str, version: str, tags: dict[str, str]) -> None:
+        """Adds tags to a version."""
+        for key, value in tags.items():
+            self.client.set_model_version_tag(model_name, version, key, value)
+
+    def ask(self, model_uri: str, image: Path | None, question: str) -> str:
+        """Loads a registered model and asks it one question.
+
+        Raises:
+            ModelError: there is no such model, or it does not load.
+            StorageError: the image can't be read.
+        """
+        import base64
+
+        import mlflow
+
+        encoded = base64.b64encode(image.read_bytes()).decode() if image else ""
+        try:
+            model = mlflow.pyfunc.load_model(model_uri)
+        except mlflow.MlflowException as error:
+            raise ModelError(
+                f"{model_uri}: {error.message.splitlines()[0]}; `midefics run` makes and promotes one"
+            ) from error
+        return str(model.predict([{"image": encoded, "question": question}])[0])

@@ -1,0 +1,160 @@
+"""A data set and an adapter in, evidence out: what base and tuned model answer to the same held-out questions."""
+
+import json
+import logging
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from midefics.config import RunConfig
+from midefics.errors import DataError
+from midefics.evidence.report import pick_examples, write_report
+from midefics.evidence.scores import METRICS, Answered, Interval, mean_difference, mean_score, normalised
+from midefics.records import Manifest, Row
+from midefics.services import Services
+
+log = logging.getLogger(__name__)
+
+
+class Question(NamedTuple):
+    """One turn of a held-out conversation, asked on its own so that no earlier answer gives it away."""
+
+    row: Row
+    text: str
+    truth: str
+    other: Row
+    """Whose image is shown in the swap control."""
+
+
+def run(config: RunConfig, dataset: Manifest, adapter: Manifest, *, services: Services) -> Manifest:
+    """Asks the base model, the tuned model, and the tuned model with swapped images; scores and reports.
+
+    Raises:
+        DataError: the test split holds no questions.
+    """
+    started = time.monotonic()
+    rows = list(services.storage.rows(dataset))
+    questions = list(_questions(rows, config))
+    if not questions:
+        raise DataError(
+            f"dataset {dataset.digest[:16]} holds out no questions; assemble it with a larger assemble.test_share"
+        )
+    log.info(
+        "evaluate: %s questions about %s images, three ways",
+        len(questions),
+        len({question.row.id for question in questions}),
+    )
+    answered = _ask(config, adapter, questions, _majority(rows), services)
+    facts = summary(answered, config)
+    with services.storage.draft("evaluation", [dataset.digest, adapter.digest]) as draft:
+        with (draft.path / "answers.jsonl").open("w", encoding="utf-8") as file:
+            file.writelines(one.model_dump_json() + "\n" for one in answered)
+        history = json.loads((services.storage.folder(adapter) / "history.json").read_text(encoding="utf-8"))
+        images = {question.row.id: (question.row.image, question.other.image) for question in questions}
+        examples = pick_examples(answered, images, config.evaluate.examples)
+        write_report(draft.path, config, dataset, facts, history, examples)
+        draft.rows = len(answered)
+        draft.facts.update({key: value for key, value in facts.items() if "/" not in key})
+    manifest = draft.manifest
+    run_id = str(adapter.facts["run_id"])
+    services.tracking.log(run_id, {f"evaluation/{key}": value for key, value in facts.items()})
+    services.tracking.log_folder(run_id, services.storage.folder(manifest), "evaluation")
+    log.info("evaluate: exact match %.3f before, %.3f after, %.3f with swapped images, %.1f s",
+             facts["before"], facts["after"], facts["swapped"], time.monotonic() - started)  # fmt: skip
+    return manifest
+
+
+def _questions(rows: list[Row], config: RunConfig) -> Iterator[Question]:
+    """Every turn of the test split, or an even sample; each with a partner image of the same source, another group."""
+    held_out = [row for row in rows if row.split == "test" and row.turns]
+    partners = _partners(held_out, config.seed)
+    every = [Question(row, turn.question, turn.answer, partners[row.id]) for row in held_out for turn in row.turns]
+    most = config.evaluate.max_questions or len(every)
+    kept = {round(position * len(every) / most) for position in range(most)} if most < len(every) else range(len(every))
+    return (question for index, question in enumerate(every) if index in kept)
+
+
+def _partners(rows: list[Row], seed: int) -> dict[str, Row]:
+    by_source: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_source[row.source].append(row)
+    chance = random.Random(seed)  # noqa: S311 (an experiment's draw, not a secret)
+    partners = {}
+    for same_source in by_source.values():
+        for row in same_source:
+            strangers = [other for other in same_source if other.group != row.group] or [
+                other for other in rows if other.group != row.group
+            ]
+            partners[row.id] = chance.choice(strangers or [row])
+    return partners
+
+
+def _majority(rows: list[Row]) -> dict[tuple[str, str], str]:
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        if row.split == "train":
+            for turn in row.turns:
+                counts[row.source, normalised(turn.question)][turn.answer] += 1
+    return {key: answers.most_common(1)[0][0] for key, answers in counts.items()}
+
+
+def _ask(
+    config: RunConfig,
+    adapter: Manifest,
+    questions: list[Question],
+    majority: dict[tuple[str, str], str],
+    services: Services,
+) -> list[Answered]:
+    from midefics.vlm.base import locate
+    from midefics.vlm.generate import Prompt, answers
+    from midefics.vlm.load import load_tuned
+
+    location = locate(config.base_model, services.settings.home, services.progress)
+    tuned = load_tuned(location.folder, services.storage.folder(adapter) / "adapter", location.revision)
+    right = [Prompt(question.text, question.row.image) for question in questions]
+    wrong = [Prompt(question.text, question.other.image) for question in questions]
+    limits = config.evaluate.batch_size, config.evaluate.max_new_tokens
+    with services.progress.track("evaluate", 3 * len(questions)) as counter:
+        with tuned.model.disable_adapter():
+            before = answers(tuned, right, *limits, lambda done: counter.advance(done, "base"))
+        after = answers(tuned, right, *limits, lambda done: counter.advance(done, "tuned"))
+        swapped = answers(tuned, wrong, *limits, lambda done: counter.advance(done, "tuned, images swapped"))
+    return [
+        Answered(
+            id=question.row.id, source=question.row.source, group=question.row.group, question=question.text, truth=question.truth,
+            before=one, after=two, swapped=three, majority=majority.get((question.row.source, normalised(question.text)), ""),
+        )
+        for question, one, two, three in zip(questions, before, after, swapped, strict=True)
+    ]  # fmt: skip
+
+
+def summary(answered: list[Answered], config: RunConfig) -> dict[str, float]:
+    """Every figure of an evaluation by name; the headline is exact match, slices are `source/figure`."""
+    figures: dict[str, float] = _slice("", answered, config)
+    for source in sorted({one.source for one in answered}):
+        figures |= _slice(f"{source}/", [one for one in answered if one.source == source], config)
+    return figures
+
+
+def _slice(prefix: str, answered: list[Answered], config: RunConfig) -> dict[str, float]:
+    def scores(who: str, metric: str = "exact_match") -> list[float]:
+        return [METRICS[metric](getattr(one, who), one.truth) for one in answered]
+
+    def interval(name: str, value: Interval) -> dict[str, float]:
+        return {f"{prefix}{name}": value.value, f"{prefix}{name}_low": value.low, f"{prefix}{name}_high": value.high}
+
+    groups = [one.group for one in answered]
+    draws = config.evaluate.resamples, config.seed
+    figures = {f"{prefix}questions": float(len(answered)), f"{prefix}groups": float(len(set(groups)))}
+    for who in ("before", "after", "swapped", "majority"):
+        figures |= interval(who, mean_score(scores(who), groups, *draws))
+    for who in ("before", "after"):
+        figures[f"{prefix}{who}_token_f1"] = sum(scores(who, "token_f1")) / len(answered)
+    figures |= interval("difference", mean_difference(scores("after"), scores("before"), groups, *draws))
+    figures |= interval("visual_gain", mean_difference(scores("after"), scores("swapped"), groups, *draws))
+    figures[f"{prefix}flip_rate"] = sum(normalised(one.after) != normalised(one.swapped) for one in answered) / len(
+        answered
+    )
+    return figures

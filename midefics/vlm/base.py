@@ -1,0 +1,25 @@
+"""A base model's name in, where it lies out: built here, or on the hub."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from midefics.base_models import base_model
+from midefics.services.progress import Progress
+
+
+class Location(NamedTuple):
+    """What `load_base` takes."""
+
+    folder: str
+    """A folder, or a repository on the Hugging Face hub."""
+    revision: str | None
+
+
+def locate(name: str, home: Path, progress: Progress) -> Location:
+    """Finds a base model; the tiny one is built at first use and kept under `home/cache`."""
+    spec = base_model(name)
+    if spec.hub_id:
+        return Location(spec.hub_id, spec.revision)
+    from midefics.vlm.tiny import RECIPE, build
+
+    return Location(str(build(home / "cache" / "base_models" / f"{name}-{RECIPE}", seed=0, progress=progress)), None)

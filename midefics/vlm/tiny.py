@@ -1,0 +1,162 @@
+"""A seed in, a tiny IDEFICS out that can describe drawn pictures but has never been asked a question.
+
+It is the real architecture (vision tower, perceiver, gated cross-attention, 4 bit and all) with 530,000 parameters, for
+machines without a GPU: built, given a tokenizer, pretrained for half a minute on captions, and kept. Its widths are
+multiples of 32 (bitsandbytes' CPU kernel), its initial weights larger than usual, without which it never learns to look.
+"""
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
+from transformers import IdeficsConfig, IdeficsForVisionText2Text, IdeficsProcessor, PreTrainedTokenizerFast
+from transformers.models.idefics.modeling_idefics import IdeficsDecoupledLinear
+from transformers.models.idefics.image_processing_pil_idefics import IdeficsImageProcessorPil
+
+from midefics.base_models import BASE_MODELS
+from midefics.config import TrainConfig
+from midefics.records import Turn
+from midefics.services.progress import Progress
+from midefics.sources.synthetic import captioned_pictures
+from midefics.vlm.chat import encode
+from midefics.vlm.collate import Sample
+from midefics.vlm.fit import fit
+from midefics.vlm.load import Loaded, mend
+
+log = logging.getLogger(__name__)
+
+RECIPE = "1"
+"""Raise it when anything below changes, or a base that was built before is taken for the new one."""
+SIDE = BASE_MODELS["tiny-idefics"].image_size
+PICTURES = 4000
+PRETRAINING = TrainConfig(
+    max_steps=500,
+    batch_size=32,
+    accumulation=1,
+    learning_rate=2e-3,
+    schedule="cosine",
+    optimizer="adamw_torch",
+    validations=0,
+)
+VOCABULARY = 512
+REQUEST = "Describe the image."
+
+
+def build(folder: Path, seed: int, progress: Progress, recipe: TrainConfig = PRETRAINING) -> Path:
+    """Builds the model into `folder` unless it is there; the same seed gives the same weights."""
+    if (folder / "config.json").is_file():
+        return folder
+    steps = recipe.max_steps or 0
+    log.info("tiny-idefics: drawing %s pictures and pretraining %s steps, once", PICTURES, steps)
+    pictures = list(captioned_pictures(PICTURES, seed, SIDE))
+    tokenizer = _tokenizer([caption for _, caption in pictures])
+    processor = IdeficsProcessor(IdeficsImageProcessorPil(image_size=SIDE), tokenizer, image_size=SIDE)
+    torch.manual_seed(seed)
+    model = IdeficsForVisionText2Text(_config(len(tokenizer) - 3))
+    mend(model)
+    _feel_the_quantisation(model)
+    samples = [
+        Sample(*encode([Turn(question=REQUEST, answer=caption)], tokenizer, True, 512), image=picture)
+        for picture, caption in pictures
+    ]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as scratch,
+        progress.track("base model", steps) as counter,
+    ):
+        fit(
+            Loaded(model, processor), samples, (), recipe, seed=seed, folder=Path(scratch),
+            tell=lambda step, figures: counter.advance(step - counter.done, f"loss {figures['loss']:.3f}"),
+        )  # fmt: skip
+        for module in _quantised_later(model):
+            remove_parametrizations(module, "weight")
+        finished = Path(scratch) / "finished"
+        model.eval().save_pretrained(finished)
+        processor.save_pretrained(finished)
+        if not folder.exists():
+            shutil.move(finished, folder)
+    return folder
+
+
+class _Nf4(torch.nn.Module):
+    """Rounds a weight to nf4 on the way in and lets its gradient pass as if it had not (straight-through)."""
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        rounded = dequantize_4bit(*quantize_4bit(weight.detach(), quant_type="nf4"))
+        return weight + (rounded - weight).detach()
+
+
+def _feel_the_quantisation(model: torch.nn.Module) -> None:
+    """Pretrains under the rounding that the weights will get: at this width nf4 would cost half of what was learnt."""
+    for module in _quantised_later(model):
+        register_parametrization(module, "weight", _Nf4())
+
+
+def _quantised_later(model: torch.nn.Module) -> list[torch.nn.Linear]:
+    return [module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and not isinstance(module, IdeficsDecoupledLinear) and not name.startswith("lm_head")]
+
+
+def _tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
+    """Byte-level BPE: any text can be encoded. The three added tokens get the last ids, as in the real model."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    bpe.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=VOCABULARY,
+            special_tokens=["<unk>", "<s>", "</s>"],
+            initial_alphabet=alphabet,
+            show_progress=False,
+        ),
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        unk_token="<unk>",  # noqa: S106 (a token of text)
+        bos_token="<s>",  # noqa: S106
+        eos_token="</s>",  # noqa: S106
+        pad_token="<unk>",  # noqa: S106
+        padding_side="left",
+        additional_special_tokens=["<fake_token_around_image>", "<image>", "<end_of_utterance>"],
+    )
+
+
+def _config(vocabulary: int) -> IdeficsConfig:
+    return IdeficsConfig(
+        vocab_size=vocabulary,
+        additional_vocab_size=3,
+        hidden_size=96,
+        intermediate_size=192,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        cross_layer_interval=1,
+        qk_layer_norms=True,
+        use_resampler=True,
+        alpha_initializer="ones",
+        initializer_range=0.15,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        vision_config={
+            "embed_dim": 64,
+            "image_size": SIDE,
+            "patch_size": 8,
+            "num_attention_heads": 4,
+            "num_hidden_layers": 1,
+            "intermediate_size": 128,
+        },
+        perceiver_config={
+            "use_resampler": True,
+            "resampler_depth": 1,
+            "resampler_n_latents": 4,
+            "resampler_n_heads": 4,
+            "resampler_head_dim": 16,
+            "qk_layer_norms_perceiver": True,
+        },
+    )

@@ -1,0 +1,56 @@
+"""The trigger forms of the DAGs: every field described and checked, here and by the REST API alike."""
+
+from airflow.sdk import Param
+
+CONFIG = Param(
+    "demo",
+    type="string",
+    minLength=1,
+    title="Configuration",
+    description="A shipped one's name, or a YAML file's path.",
+)
+
+DATA = {
+    "config": CONFIG,
+    "sources": Param(
+        None,
+        type=["null", "array"],
+        items={"type": "string", "pattern": "^[a-z0-9_-]+$"},
+        title="Sources",
+        description="Names of archives, one a line; all those of the configuration where empty.",
+    ),
+    "limit": Param(
+        None, type=["null", "integer"], minimum=1, title="Limit", description="Images per source; all where empty."
+    ),
+    "dry_run": Param(
+        False, type="boolean", title="Dry run", description="Estimate what labelling would cost, and publish nothing."
+    ),
+}
+
+MODEL = {
+    "config": CONFIG,
+    "dataset": Param(
+        None,
+        type=["null", "string"],
+        pattern="^dataset/[0-9a-f]{16}$",
+        title="Data set",
+        description="A manifest's uri, dataset/ and 16 digits; the newest of the configuration where empty.",
+    ),
+    "approval": Param(
+        None,
+        type=["null", "string"],
+        enum=[None, "human", "auto"],
+        title="Approval",
+        description="human: somebody approves in Airflow; auto: the promotion rules decide alone. As configured where empty.",
+    ),
+    "dry_run": Param(False, type="boolean", title="Dry run", description="Train and evaluate, and register nothing."),
+}
+
+APPROVAL = {
+    "signature": Param(
+        None,
+        type=["null", "string"],
+        title="Signature",
+        description="Your name for the ledger; your Airflow account where empty.",
+    )
+}

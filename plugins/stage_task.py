@@ -1,0 +1,245 @@
+"""A stage's name and the manifests it consumes in, its manifest out: any stage of midefics as an Airflow task.
+
+The only file that knows both worlds. A stage runs as `midefics STAGE … --json` in its own process: CUDA and forked task
+processes do not mix, and Airflow's environment needs no torch. Its lines go to the task's log as they come, its last line of
+standard output is the manifest and becomes the XCom, and it ends with the task, whichever way the task ends.
+"""
+
+import json
+import selectors
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from airflow.sdk import BaseOperator, task
+from airflow.sdk.definitions.asset import Asset, Dataset
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from stage_links import EvaluationReportLink, MlflowRunLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from midefics.config import RunConfig
+
+GUARD = Path(__file__).with_name("stage_guard.py")
+GPU_STAGES = ("train", "evaluate")
+"""Wait for a slot of the pool `gpu`, and go to workers that listen to the queue `gpu`."""
+USAGE_ERROR = 2
+ERROR = "error: "
+
+DATASET = Dataset("midefics_dataset")
+"""Published by the data DAG; its events carry the configuration's name and the data set's manifest."""
+
+Input = str | Mapping[str, Any] | None
+"""A manifest, or a reference to one that the command line understands: a uri, a folder, a file."""
+
+
+class Outcome(NamedTuple):
+    """How a stage's process ended."""
+
+    code: int
+    last_output: str
+    """The last line of standard output."""
+    error: str
+    """The line with which the command line explains a failure; empty where it gave none."""
+
+
+class StageOperator(BaseOperator):
+    """Runs one stage.
+
+    Args:
+        stage: `ingest`, `validate`, …: the command's name.
+        config: a shipped configuration's name, or a YAML file's path.
+        inputs: the manifests that the stage consumes, one or several.
+        arguments: more of the command's arguments, quoted as in a shell (which never sees them).
+        source: the archive that a mapped task works on: what the task is called by.
+        skip_when: a template; where it renders to `True` the task is skipped.
+    """
+
+    template_fields: Sequence[str] = ("source", "config", "inputs", "arguments", "skip_when")
+    operator_extra_links: ClassVar = (MlflowRunLink(), EvaluationReportLink())
+    ui_color = "#e8f0f4"
+
+    def __init__(
+        self,
+        *,
+        stage: str,
+        config: str,
+        inputs: Any = (),
+        arguments: str = "",
+        source: str = "",
+        skip_when: str = "",
+        **kwargs: Any,
+    ) -> None:
+        gpu = {"queue": "gpu", "pool": "gpu"} if stage in GPU_STAGES else {}
+        named = {"map_index_template": "{{ task.source }}"} if source else {}
+        super().__init__(**gpu | named | kwargs)
+        self.stage = stage
+        self.config = config
+        self.inputs = inputs
+        self.arguments = arguments
+        self.source = source
+        self.skip_when = skip_when
+        self.manifest: dict[str, Any] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Runs the stage and returns its manifest.
+
+        Raises:
+            AirflowSkipException: `skip_when` holds.
+            AirflowFailException: the stage explained a failure that a retry cannot mend.
+            AirflowException: anything else; Airflow tries again.
+        """
+        if self.skip_when == "True":
+            raise AirflowSkipException(f"{self.stage}: not in a dry run")
+        command = self.command(context)
+        self.log.info("%s", " ".join(argument if len(argument) < 100 else f"{argument[:80]}…" for argument in command))
+        self.manifest = _manifest(self.stage, self.run(command))
+        for asset in self.outlets:
+            if isinstance(asset, Asset):
+                context["outlet_events"][asset].extra = {"config": self.config, "manifest": self.manifest}
+        return self.manifest
+
+    def command(self, context: "Context") -> list[str]:
+        """The stage's command line."""
+        from midefics.config import load_settings
+        from midefics.local.places import progress_file
+        from midefics.local.settings import load_local_settings
+
+        instance = context["ti"]
+        map_index = -1 if instance.map_index is None else instance.map_index
+        progress = progress_file(load_settings().home, instance.dag_id, instance.run_id, instance.task_id, map_index)
+        only = ("--only", self.source) if self.stage == "ingest" and self.source else ()
+        python = str(load_local_settings().python or sys.executable)
+        options = (
+            "--config",
+            self.config,
+            *only,
+            *shlex.split(self.arguments),
+            "--json",
+            "--progress-file",
+            str(progress),
+        )
+        return [python, "-m", "midefics", self.stage, *options, *_references(self.inputs)]
+
+    def run(self, command: Sequence[str]) -> Outcome:
+        """Runs a command under the guard, line for line into the log."""
+        guarded = (sys.executable, "-I", "-S", str(GUARD), *command)
+        pipe = subprocess.PIPE
+        with subprocess.Popen(guarded, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as process:
+            self._process = process
+            last_output = error = ""
+            try:
+                for stream, line in _lines(process):
+                    self.log.info("%s", line)
+                    last_output = line if stream is process.stdout and line else last_output
+                    error = line if stream is process.stderr and line.startswith(ERROR) else error
+                return Outcome(process.wait(), last_output, error.removeprefix(ERROR))
+            finally:
+                self.on_kill()
+
+    def on_kill(self) -> None:
+        """Ends the stage and everything it started: SIGTERM, then SIGKILL three seconds later."""
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
+
+
+def stage(name: str, **kwargs: Any) -> StageOperator:
+    """A task called after its stage."""
+    return StageOperator(task_id=name, stage=name, **kwargs)
+
+
+@task
+def chosen_sources(params: Mapping[str, Any] | None = None) -> list[str]:
+    """The sources to work on: those of the form, else all of the configuration."""
+    assert params is not None  # noqa: S101 (Airflow fills it in; the default marks it as a context key)
+    known = _config(params["config"]).sources
+    names = params["sources"] or list(known)
+    if unknown := sorted(set(names) - set(known)):
+        raise AirflowFailException(
+            f"sources: {', '.join(unknown)} not in {params['config']}; it has {', '.join(known)}"
+        )
+    return list(dict.fromkeys(names))
+
+
+@task
+def newest_dataset(
+    params: Mapping[str, Any] | None = None, triggering_asset_events: Any = None, ti: Any = None
+) -> Mapping[str, Any] | str:
+    """The data set to train on: that of the form, else of the event that started the run, else the configuration's latest.
+
+    What goes with it (XCom): `config`, the event's where one started the run, and `approval`, the form's, else as configured.
+    """
+    from midefics.config import load_settings
+    from midefics.services import Services
+
+    assert params is not None  # noqa: S101 (as above)
+    told = [event.extra for events in (triggering_asset_events or {}).values() for event in events if event.extra]
+    newest = told[-1] if told and not params["dataset"] else {"config": params["config"]}
+    config = _config(newest["config"])
+    ti.xcom_push("config", newest["config"])
+    ti.xcom_push("approval", params["approval"] or config.promote.approval)
+    if params["dataset"]:
+        return str(params["dataset"])
+    if "manifest" in newest:
+        return dict(newest["manifest"])
+    latest = Services(load_settings()).storage.latest(config.name, "dataset")
+    if latest is None:
+        raise AirflowFailException(f"{newest['config']} has no data set yet; run the DAG midefics_data first")
+    return latest.model_dump(mode="json")
+
+
+def _config(name: str) -> "RunConfig":
+    from midefics.config import load_config
+    from midefics.errors import MideficsError
+
+    try:
+        return load_config(name)
+    except MideficsError as error:
+        raise AirflowFailException(str(error)) from error
+
+
+def _references(inputs: "Input | Iterable[Input]") -> Iterator[str]:
+    if isinstance(inputs, str):
+        yield inputs
+    elif isinstance(inputs, Mapping):
+        yield json.dumps(inputs, separators=(",", ":"))
+    else:
+        for each in inputs or ():
+            yield from _references(each)
+
+
+def _lines(process: subprocess.Popen[bytes]) -> Iterator[tuple[Any, str]]:
+    """Lines of both streams in the order they come; ends when both are closed."""
+    with selectors.DefaultSelector() as selector:
+        rest = {process.stdout: b"", process.stderr: b""}
+        for stream in rest:
+            selector.register(stream, selectors.EVENT_READ)
+        while selector.get_map():
+            for key, _ in selector.select():
+                stream: Any = key.fileobj
+                chunk = stream.read1(65536)
+                *lines, rest[stream] = (rest[stream] + chunk).split(b"\n")
+                if not chunk:
+                    selector.unregister(stream)
+                    lines, rest[stream] = [rest[stream]] if rest[stream] else [], b""
+                for line in lines:
+                    yield stream, line.decode(errors="backslashreplace").rstrip()
+
+
+def _manifest(stage: str, outcome: Outcome) -> dict[str, Any]:
+    if outcome.code == USAGE_ERROR or (outcome.code == 1 and outcome.error):
+        raise AirflowFailException(outcome.error or f"{stage}: the command line was not understood; see the log")
+    if outcome.code:
+        raise AirflowException(f"{stage} ended with code {outcome.code}: {outcome.error or 'see the log'}")
+    try:
+        manifest = json.loads(outcome.last_output)
+    except ValueError:
+        manifest = None
+    if not isinstance(manifest, dict):
+        raise AirflowException(f"{stage}: the last line of its output is no manifest: {outcome.last_output[:200]!r}")
+    return manifest

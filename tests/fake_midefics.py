@@ -1,0 +1,50 @@
+"""Stands in for the Python that runs stages (MIDEFICS_PYTHON): `fake_midefics.py -m midefics STAGE …` tells and prints a manifest."""
+
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+
+KINDS = {
+    "ingest": "images",
+    "validate": "validated",
+    "label": "conversations",
+    "assemble": "dataset",
+    "train": "adapter",
+    "evaluate": "evaluation",
+    "register": "registration",
+    "promote": "promotion",
+}
+FACTS = {
+    "train": {"run_id": "0", "loss_first": 3.2, "loss_last": 0.4},
+    "evaluate": {
+        "before": 0.3,
+        "after": 0.8,
+        "difference": 0.5,
+        "difference_low": 0.4,
+        "difference_high": 0.6,
+        "questions": 240,
+        "swapped": 0.4,
+        "visual_gain_low": 0.3,
+    },
+    "register": {"model_name": "midefics", "version": "7", "run_id": "0", "proposable": True, "rules": ""},
+    "promote": {"alias": "champion"},
+}
+
+
+def main(stage: str, *arguments: str) -> None:
+    progress = Path(arguments[arguments.index("--progress-file") + 1])
+    progress.parent.mkdir(parents=True, exist_ok=True)
+    for done in range(4):
+        progress.write_text(json.dumps({"name": stage, "done": done, "total": 3, "note": ""}))
+        sys.stderr.write(f"{stage}: {done} of 3\n")
+        time.sleep(0.2)
+    digest = hashlib.sha256(stage.encode()).hexdigest()
+    kind = KINDS[stage]
+    manifest = {"kind": kind, "uri": f"{kind}/{digest[:16]}", "rows": 1, "bytes": 1, "digest": digest}
+    sys.stdout.write(json.dumps(manifest | {"facts": FACTS.get(stage, {})}) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[3:])
