@@ -4,6 +4,8 @@
 CONFIG ?= demo
 BIN := .venv/bin
 STAMP := .venv/.midefics-is-installed
+# Without compiled files every process of the demo reads all of Airflow or torch as source again: 6 s instead of 2, 37 instead of 14.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

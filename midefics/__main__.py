@@ -275,6 +275,8 @@ def main() -> NoReturn:
         {"MLFLOW_DISABLE_TELEMETRY": "1", "GX_ANALYTICS_ENABLED": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
     )
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    # One thread, as torchrun sets it: small models run faster, and results do not depend on the number of cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         app()
     except KeyboardInterrupt:
