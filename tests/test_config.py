@@ -25,7 +25,10 @@ def test_9b_config_holds_the_original_hyperparameters() -> None:
     [
         ("train: {lora: {rank: 3}}", "train.lora.rank: no such key"),
         ("train: {learning_rate: -1}", "train.learning_rate: Input should be greater than 0"),
-        ("assemble: {test_share: 0.9, validation_share: 0.2}", "assemble: test_share + validation_share must stay below 1"),
+        (
+            "assemble: {test_share: 0.9, validation_share: 0.2}",
+            "assemble: test_share + validation_share must stay below 1",
+        ),
         ("ingest: {image_size: 8}", "ingest.image_size must be at least 32"),
         ("promote: {approval: nobody}", "promote.approval: Input should be 'human' or 'auto'"),
         ("colour: red", "colour: no such key"),
@@ -42,7 +45,11 @@ def test_wrong_key_or_value_is_refused_with_its_path(tmp_path: Path, added: str,
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [("a: [", "not valid YAML"), ("- 1", "expected keys and values, found list"), ("", "expected keys and values, found NoneType")],
+    [
+        ("a: [", "not valid YAML"),
+        ("- 1", "expected keys and values, found list"),
+        ("", "expected keys and values, found NoneType"),
+    ],
 )
 def test_broken_yaml_is_refused(tmp_path: Path, content: str, told: str) -> None:
     path = tmp_path / "run.yaml"
@@ -57,7 +64,9 @@ def test_missing_config_names_those_that_ship() -> None:
 
 
 def test_source_and_value_replace_those_of_the_file(tmp_path: Path) -> None:
-    config = load_config("demo", {"isic": tmp_path}, {"train.max_steps": "7", "sources.mura.limit": "5", "promote.approval": "human"})
+    config = load_config(
+        "demo", {"isic": tmp_path}, {"train.max_steps": "7", "sources.mura.limit": "5", "promote.approval": "human"}
+    )
     assert config.sources["isic"].path == tmp_path
     assert config.sources["isic"].synthetic_cases == 0
     assert config.sources["mura"].limit == 5

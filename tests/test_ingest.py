@@ -4,12 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import SecretStr
 
 from midefics.config import RunConfig, load_config
 from midefics.errors import DataError, SourceError
 from midefics.stages import ingest
 from midefics.stages.ingest import as_rgb, shrink
-from tests.rows import jpeg, services_in
+from tests.rows import jpeg, make_services
 
 
 def isic_archive(folder: Path, images: dict[str, bytes]) -> RunConfig:
@@ -24,7 +25,7 @@ def isic_archive(folder: Path, images: dict[str, bytes]) -> RunConfig:
 
 def test_rows_hold_small_pictures_and_no_patient(tmp_path: Path) -> None:
     config = isic_archive(tmp_path / "isic", {"ISIC_0000001": jpeg((800, 400)), "ISIC_0000002": jpeg()})
-    services = services_in(tmp_path)
+    services = make_services(tmp_path)
     manifest = ingest.run(config, services=services)
     one, two = services.storage.rows(manifest)
     assert (one.id, one.width, one.height) == ("isic/ISIC_0000001", 800, 400)
@@ -38,15 +39,17 @@ def test_groups_depend_on_the_salt_alone(tmp_path: Path) -> None:
     config = isic_archive(tmp_path / "isic", {"ISIC_0000001": jpeg()})
     groups = []
     for home, salt in (("a", "one"), ("b", "one"), ("c", "two")):
-        services = services_in(tmp_path / home, MIDEFICS_SALT=salt)
+        services = make_services(tmp_path / home, salt=SecretStr(salt))
         groups += [row.group for row in services.storage.rows(ingest.run(config, services=services))]
     assert groups[0] == groups[1] != groups[2]
 
 
 def test_unreadable_images_go_to_quarantine_with_a_reason(tmp_path: Path) -> None:
     good = {f"ISIC_000000{n}": jpeg() for n in range(6)}
-    config = isic_archive(tmp_path / "isic", good | {"ISIC_0000007": jpeg()[:300], "ISIC_0000008": b"<html>not found</html>"})
-    services = services_in(tmp_path)
+    config = isic_archive(
+        tmp_path / "isic", good | {"ISIC_0000007": jpeg()[:300], "ISIC_0000008": b"<html>not found</html>"}
+    )
+    services = make_services(tmp_path)
     manifest = ingest.run(config, services=services)
     assert (manifest.rows, sum(manifest.rejected.values())) == (6, 2)
     assert manifest.rejected == {"unreadable image": 2}
@@ -56,8 +59,10 @@ def test_unreadable_images_go_to_quarantine_with_a_reason(tmp_path: Path) -> Non
 
 def test_too_many_unreadable_images_stop_the_stage(tmp_path: Path) -> None:
     config = isic_archive(tmp_path / "isic", {"ISIC_0000001": jpeg(), "ISIC_0000002": b"junk"})
-    services = services_in(tmp_path)
-    with pytest.raises(DataError, match=r"isic: 1 of 2 images can't be used \(1 unreadable image\).*ingest.max_bad_share=0.51"):
+    services = make_services(tmp_path)
+    with pytest.raises(
+        DataError, match=r"isic: 1 of 2 images can't be used \(1 unreadable image\).*ingest.max_bad_share=0.51"
+    ):
         ingest.run(config, services=services)
     assert not any((services.settings.home / "data" / "images").iterdir())
 
@@ -65,15 +70,18 @@ def test_too_many_unreadable_images_stop_the_stage(tmp_path: Path) -> None:
 def test_limit_takes_the_first_images(tmp_path: Path) -> None:
     folder = tmp_path / "isic"
     isic_archive(folder, {f"ISIC_000000{n}": jpeg() for n in range(5)})
-    services = services_in(tmp_path)
+    services = make_services(tmp_path)
     config = load_config("demo", {"isic": folder}, {"sources.isic.limit": "2"}).only(["isic"])
-    assert [row.id for row in services.storage.rows(ingest.run(config, services=services))] == ["isic/ISIC_0000000", "isic/ISIC_0000001"]
+    assert [row.id for row in services.storage.rows(ingest.run(config, services=services))] == [
+        "isic/ISIC_0000000",
+        "isic/ISIC_0000001",
+    ]
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     config = load_config("demo", {"isic": tmp_path / "nowhere"}).only(["isic"])
     with pytest.raises(SourceError, match="nowhere"):
-        ingest.run(config, services=services_in(tmp_path))
+        ingest.run(config, services=make_services(tmp_path))
 
 
 def test_exif_is_gone_and_the_picture_upright(tmp_path: Path) -> None:

@@ -7,7 +7,12 @@ from midefics.evidence.scores import exact_match, mean_difference, token_f1
 
 @pytest.mark.parametrize(
     ("answer", "truth", "score"),
-    [("It is benign.", "it is  BENIGN", 1.0), ("It is malignant.", "It is benign.", 0.0), ("", "yes", 0.0), ("5 mm", "5 mm.", 1.0)],
+    [
+        ("It is benign.", "it is  BENIGN", 1.0),
+        ("It is malignant.", "It is benign.", 0.0),
+        ("", "yes", 0.0),
+        ("5 mm", "5 mm.", 1.0),
+    ],
 )
 def test_exact_match_ignores_case_and_punctuation_only(answer: str, truth: str, score: float) -> None:
     assert exact_match(answer, truth) == score
@@ -51,7 +56,14 @@ def test_one_group_alone_shows_nothing() -> None:
     assert (interval.low, interval.high) == (-1.0, 1.0)
 
 
-FACTS = {"difference": 0.5, "difference_low": 0.4, "difference_high": 0.6, "visual_gain": 0.2, "visual_gain_low": 0.1, "visual_gain_high": 0.3}
+FACTS = {
+    "difference": 0.5,
+    "difference_low": 0.4,
+    "difference_high": 0.6,
+    "visual_gain": 0.2,
+    "visual_gain_low": 0.1,
+    "visual_gain_high": 0.3,
+}
 
 
 @pytest.mark.parametrize(

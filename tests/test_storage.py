@@ -14,7 +14,10 @@ from tests.rows import make_row
 
 def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
-    rows = [make_row(id="isic/a", turns=(Turn(question="What?", answer="A nevus."),)), make_row(id="isic/b", metadata={"age": 40, "sex": None})]
+    rows = [
+        make_row(id="isic/a", turns=(Turn(question="What?", answer="A nevus."),)),
+        make_row(id="isic/b", metadata={"age": 40, "sex": None}),
+    ]
     with storage.draft("images", ["0" * 64]) as draft:
         for row in rows:
             draft.add(row)
@@ -33,7 +36,9 @@ def test_same_rows_give_the_same_digest_and_nothing_twice(tmp_path: Path) -> Non
     assert len(list((tmp_path / "images").iterdir())) == 1
 
 
-@pytest.mark.parametrize("change", [{"id": "isic/other"}, {"metadata": {"a": 1}}, {"image": b"other"}, {"split": "test"}])
+@pytest.mark.parametrize(
+    "change", [{"id": "isic/other"}, {"metadata": {"a": 1}}, {"image": b"other"}, {"split": "test"}]
+)
 def test_any_change_of_a_row_changes_the_digest(tmp_path: Path, change: dict[str, object]) -> None:
     digests = []
     for row in (make_row(), make_row(**change)):
@@ -81,7 +86,12 @@ def test_a_manifest_is_found_by_each_of_its_names(tmp_path: Path, reference: str
     with storage.draft("images") as draft:
         draft.add(make_row())
     folder = tmp_path / draft.manifest.uri
-    names = {"folder": str(folder), "file": str(folder / "manifest.json"), "uri": draft.manifest.uri, "json": draft.manifest.model_dump_json()}
+    names = {
+        "folder": str(folder),
+        "file": str(folder / "manifest.json"),
+        "uri": draft.manifest.uri,
+        "json": draft.manifest.model_dump_json(),
+    }
     assert storage.find(names[reference]) == draft.manifest
 
 
@@ -100,13 +110,21 @@ def test_a_manifest_whose_rows_are_gone_is_refused(tmp_path: Path) -> None:
         list(storage.rows(draft.manifest))
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not Path("/proc/self/ns/mnt").exists(), reason="a full disk is made with a small tmpfs, which needs root on Linux")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not Path("/proc/self/ns/mnt").exists(),
+    reason="a full disk is made with a small tmpfs, which needs root on Linux",
+)
 def test_a_full_disk_is_one_clear_error_and_keeps_nothing(tmp_path: Path) -> None:
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], check=False, capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], check=False, capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("no right to mount a tmpfs here; run as root on Linux")
     try:
-        with pytest.raises(StorageError, match="no space left under .*MIDEFICS_HOME"), Storage(tmp_path).draft("images") as draft:
+        with (
+            pytest.raises(StorageError, match="no space left under .*MIDEFICS_HOME"),
+            Storage(tmp_path).draft("images") as draft,
+        ):
             draft.add(make_row(image=os.urandom(200_000)))
         assert list((tmp_path / "images").iterdir()) == []
     finally:

@@ -16,7 +16,7 @@ from midefics.errors import ConfigError
 from midefics.records import Record
 from midefics.services import Services
 
-BENCHMARKS = ("data", "label", "train", "evaluate")
+BENCHMARKS = ("data",)
 REPETITIONS = 3
 
 
@@ -82,7 +82,8 @@ def report(name: str, as_json: bool, services: Services) -> int:
     figures = [figure for one in BENCHMARKS if name in (one, "all") for figure in _measured(one, services)]
     if as_json:
         derived = [
-            figure.model_dump() | {"ratio": figure.ratio, "of_bound": figure.of_bound, "holds": figure.holds} for figure in figures
+            figure.model_dump() | {"ratio": figure.ratio, "of_bound": figure.of_bound, "holds": figure.holds}
+            for figure in figures
         ]
         print(json.dumps(derived))  # noqa: T201 (the command line's own output)
     else:
@@ -96,11 +97,12 @@ def _measured(name: str, services: Services) -> Iterator[Figure]:
 
 
 def _print(figures: list[Figure]) -> None:
-    table = Table("figure", "unit", "ours", "notebook", "ratio", "bound", "of bound", "goals", "holds", "conditions")
     for figure in figures:
-        table.add_row(
-            figure.name, figure.unit, f"{figure.ours:,.1f}", f"{figure.notebook:,.1f}", f"{figure.ratio:.2f}",
-            f"{figure.bound:,.1f}", f"{figure.of_bound:.0%}", f"ratio {figure.goal_ratio:g}, bound {figure.goal_of_bound:.0%}",
-            "[green]yes" if figure.holds else "[red]no", figure.conditions,
-        )  # fmt: skip
-    Console(width=None).print(table)
+        table = Table(title=f"{figure.name}: {figure.conditions}", title_justify="left", show_header=False)
+        table.add_row("ours", f"{figure.ours:,.1f} {figure.unit}")
+        table.add_row("the notebook's way", f"{figure.notebook:,.1f} {figure.unit}")
+        table.add_row("ours / notebook", f"{figure.ratio:.2f}, goal {figure.goal_ratio:g}")
+        table.add_row("the bound", f"{figure.bound:,.1f} {figure.unit}")
+        table.add_row("ours / bound", f"{figure.of_bound:.0%}, goal {figure.goal_of_bound:.0%}")
+        table.add_row("goals", "[green]met" if figure.holds else "[red]missed")
+        Console().print(table)

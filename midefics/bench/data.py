@@ -61,7 +61,8 @@ def _as_the_notebook(file: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _decode_and_resize(file: Path) -> None:
+def _decode_and_resize(file: Path) -> Image.Image:
     with Image.open(file) as picture:
         picture.draft("RGB", (2 * SIDE, 2 * SIDE))
         picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=None)
+        return picture

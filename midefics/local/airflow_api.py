@@ -58,6 +58,9 @@ class AirflowApi:
         runs = self._get(f"/dags/{dag_id}/dagRuns", {"state": ACTIVE, "limit": 100})["dag_runs"]
         for run in runs:
             self.end_run(dag_id, run["dag_run_id"])
+        if runs:
+            # Airflow 3.3.2 takes a DAG for fully occupied until its file is read again: no asset event would start it.
+            self._send("PUT", f"/parseDagFile/{self._get(f'/dags/{dag_id}')['file_token']}", allowed=(409,))
         return [run["dag_run_id"] for run in runs]
 
     def end_run(self, dag_id: str, run_id: str) -> None:

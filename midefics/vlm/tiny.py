@@ -15,8 +15,8 @@ from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
 from transformers import IdeficsConfig, IdeficsForVisionText2Text, IdeficsProcessor, PreTrainedTokenizerFast
-from transformers.models.idefics.modeling_idefics import IdeficsDecoupledLinear
 from transformers.models.idefics.image_processing_pil_idefics import IdeficsImageProcessorPil
+from transformers.models.idefics.modeling_idefics import IdeficsDecoupledLinear
 
 from midefics.base_models import BASE_MODELS
 from midefics.config import TrainConfig
@@ -98,7 +98,13 @@ def _feel_the_quantisation(model: torch.nn.Module) -> None:
 
 
 def _quantised_later(model: torch.nn.Module) -> list[torch.nn.Linear]:
-    return [module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and not isinstance(module, IdeficsDecoupledLinear) and not name.startswith("lm_head")]
+    return [
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear)
+        and not isinstance(module, IdeficsDecoupledLinear)
+        and not name.startswith("lm_head")
+    ]
 
 
 def _tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
