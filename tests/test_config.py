@@ -74,7 +74,7 @@ def test_source_and_value_replace_those_of_the_file(tmp_path: Path) -> None:
 
 
 def test_only_refuses_a_source_that_is_not_configured() -> None:
-    with pytest.raises(ConfigError, match="sources.hospital: not in this configuration"):
+    with pytest.raises(ConfigError, match=r"sources\.hospital: not in this configuration"):
         load_config("demo").only(["hospital"])
 
 

@@ -122,7 +122,7 @@ def test_a_full_disk_is_one_clear_error_and_keeps_nothing(tmp_path: Path) -> Non
         pytest.skip("no right to mount a tmpfs here; run as root on Linux")
     try:
         with (
-            pytest.raises(StorageError, match="no space left under .*MIDEFICS_HOME"),
+            pytest.raises(StorageError, match=r"no space left under .*MIDEFICS_HOME"),
             Storage(tmp_path).draft("images") as draft,
         ):
             draft.add(make_row(image=os.urandom(200_000)))
