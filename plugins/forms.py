@@ -37,11 +37,11 @@ MODEL = {
         description="A manifest's uri, dataset/ and 16 digits; the newest of the configuration where empty.",
     ),
     "approval": Param(
-        None,
-        type=["null", "string"],
-        enum=[None, "human", "auto"],
+        "human",
+        type="string",
+        enum=["human", "auto"],
         title="Approval",
-        description="human: somebody approves in Airflow; auto: the promotion rules decide alone. As configured where empty.",
+        description="human: somebody approves in Airflow; auto: the promotion rules decide alone.",
     ),
     "dry_run": Param(False, type="boolean", title="Dry run", description="Train and evaluate, and register nothing."),
 }
