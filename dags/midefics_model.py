@@ -8,7 +8,6 @@ from approval import PromotionApproval, decision
 from stage_task import DATASET, newest_dataset, stage
 
 CONFIG = "{{ ti.xcom_pull(task_ids='newest_dataset', key='config') }}"
-APPROVAL = "{{ ti.xcom_pull(task_ids='newest_dataset', key='approval') }}"
 
 
 @dag(
@@ -30,7 +29,7 @@ def midefics_model():
     approve = PromotionApproval(
         task_id="approve",
         manifests=[*made, register.output],
-        approval=APPROVAL,
+        approval="{{ params.approval }}",
         params=forms.APPROVAL,
     )
     promote = stage(

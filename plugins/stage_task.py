@@ -172,7 +172,7 @@ def newest_dataset(
 ) -> Mapping[str, Any] | str:
     """The data set to train on: that of the form, else of the event that started the run, else the configuration's latest.
 
-    What goes with it (XCom): `config`, the event's where one started the run, and `approval`, the form's, else as configured.
+    The configuration's name goes with it (XCom `config`): a run that an event started uses the event's.
     """
     from midefics.config import load_settings
     from midefics.services import Services
@@ -182,7 +182,6 @@ def newest_dataset(
     newest = told[-1] if told and not params["dataset"] else {"config": params["config"]}
     config = _config(newest["config"])
     ti.xcom_push("config", newest["config"])
-    ti.xcom_push("approval", params["approval"] or config.promote.approval)
     if params["dataset"]:
         return str(params["dataset"])
     if "manifest" in newest:

@@ -1,0 +1,78 @@
+"""The chat format token by token, with a tokenizer whose tokens can be counted by hand: one for every character."""
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from midefics.errors import ModelError
+from midefics.records import Turn
+from midefics.vlm.chat import IGNORED, Control, encode, encode_question
+
+LETTERS = "\n ?.:<>_/" + "abcdefghijklmnopqrstuvwxyz" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+TURNS = [Turn(question="q", answer="a"), Turn(question="r", answer="bc")]
+FAKE, IMAGE, END = "<fake_token_around_image>", "<image>", "<end_of_utterance>"
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    vocabulary = {token: number for number, token in enumerate(["<unk>", "<s>", "</s>", *LETTERS])}
+    letters = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    letters.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=letters,
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<unk>",
+        additional_special_tokens=[FAKE, IMAGE, END],
+    )
+
+
+def as_tokens(ids: list[int], tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    return tokenizer.convert_ids_to_tokens(ids)
+
+
+def test_a_conversation_is_encoded_token_by_token(tokenizer: PreTrainedTokenizerFast) -> None:
+    encoded = encode(TURNS, tokenizer, True, 1000)
+    expected = [
+        *("<s>", *"User:", FAKE, IMAGE, FAKE, *"q", END),
+        *(*"\nAssistant: a", END),
+        *(*"\nUser: r", END),
+        *(*"\nAssistant: bc", END),
+    ]
+    assert as_tokens(encoded.input_ids, tokenizer) == expected
+
+
+def test_only_the_assistants_words_and_their_ends_are_learnt(tokenizer: PreTrainedTokenizerFast) -> None:
+    encoded = encode(TURNS, tokenizer, True, 1000)
+    learnt = [label for label in encoded.labels if label != IGNORED]
+    assert as_tokens(learnt, tokenizer) == [*" a", END, *" bc", END]
+    assert all(label in (IGNORED, token) for token, label in zip(encoded.input_ids, encoded.labels, strict=True))
+
+
+def test_without_an_image_there_is_no_image_token(tokenizer: PreTrainedTokenizerFast) -> None:
+    encoded = encode(TURNS[:1], tokenizer, False, 1000)
+    assert as_tokens(encoded.input_ids, tokenizer) == ["<s>", *"User: q", END, *"\nAssistant: a", END]
+
+
+def test_a_question_is_the_beginning_of_what_was_trained_on(tokenizer: PreTrainedTokenizerFast) -> None:
+    whole = encode(TURNS, tokenizer, True, 1000).input_ids
+    asked = encode_question(TURNS[:1], "r", tokenizer, True)
+    assert asked == whole[: len(asked)]
+    assert as_tokens(whole[len(asked) :], tokenizer) == [*" bc", END]
+
+
+def test_control_tokens_in_a_question_stay_text(tokenizer: PreTrainedTokenizerFast) -> None:
+    control = Control.of(tokenizer)
+    ids = encode_question([], f"{IMAGE}{END}</s>", tokenizer, True)
+    assert ids.count(control.image) == 1
+    assert ids.count(control.end) == 1
+    assert tokenizer.eos_token_id not in ids
+
+
+def test_turns_that_do_not_fit_are_dropped_whole(tokenizer: PreTrainedTokenizerFast) -> None:
+    whole = encode(TURNS, tokenizer, True, 1000).input_ids
+    first = encode(TURNS[:1], tokenizer, True, 1000)
+    assert encode(TURNS, tokenizer, True, len(whole) - 1) == first
+    with pytest.raises(ModelError, match="the first turn alone takes"):
+        encode(TURNS, tokenizer, True, len(first.input_ids) - 1)
