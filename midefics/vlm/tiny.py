@@ -47,13 +47,15 @@ VOCABULARY = 512
 REQUEST = "Describe the image."
 
 
-def build(folder: Path, seed: int, progress: Progress, recipe: TrainConfig = PRETRAINING) -> Path:
+def build(
+    folder: Path, seed: int, progress: Progress, recipe: TrainConfig = PRETRAINING, pictures_drawn: int = PICTURES
+) -> Path:
     """Builds the model into `folder` unless it is there; the same seed gives the same weights."""
     if (folder / "config.json").is_file():
         return folder
     steps = recipe.max_steps or 0
-    log.info("tiny-idefics: drawing %s pictures and pretraining %s steps, once", PICTURES, steps)
-    pictures = list(captioned_pictures(PICTURES, seed, SIDE))
+    log.info("tiny-idefics: drawing %s pictures and pretraining %s steps, once", pictures_drawn, steps)
+    pictures = list(captioned_pictures(pictures_drawn, seed, SIDE))
     tokenizer = _tokenizer([caption for _, caption in pictures])
     processor = IdeficsProcessor(IdeficsImageProcessorPil(image_size=SIDE), tokenizer, image_size=SIDE)
     torch.manual_seed(seed)

@@ -1,0 +1,76 @@
+"""From drawn archives to an answer of the champion in a process of its own, every stage for real, the model barely trained."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.test_command_line import midefics
+
+SMALL = (
+    *("--set", "sources.isic.synthetic_cases=24", "--set", "sources.mura.synthetic_cases=24"),
+    *("--set", "sources.roco.synthetic_cases=24", "--set", "train.max_steps=4", "--set", "evaluate.max_questions=12"),
+    *(
+        "--set",
+        "evaluate.max_new_tokens=8",
+        "--set",
+        "promote.min_difference=-2",
+        "--set",
+        "promote.min_visual_gain=-2",
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    shutil.copytree(tiny_base, home / "cache" / "base_models" / tiny_base.name)
+    return home
+
+
+def test_every_stage_ends_with_the_champion(home: Path) -> None:
+    done = midefics(home, "run", "--config", "demo", *SMALL, "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    made = {manifest["kind"]: manifest for manifest in map(json.loads, done.stdout.splitlines())}
+    assert list(made) == [
+        "images",
+        "validated",
+        "conversations",
+        "dataset",
+        "adapter",
+        "evaluation",
+        "registration",
+        "promotion",
+    ]
+    assert made["promotion"]["facts"]["alias"] == "champion"
+    evaluation = home / "data" / made["evaluation"]["uri"]
+    assert "held-out questions" in (evaluation / "report.html").read_text()
+    assert len((evaluation / "answers.jsonl").read_text().splitlines()) == 12
+
+
+def test_the_champion_answers_in_a_process_of_its_own(home: Path) -> None:
+    image = min((home / "archives" / "demo" / "isic").glob("*.jpg"))
+    done = midefics(home, "ask", str(image), "Is the lesion benign or malignant?", "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert isinstance(json.loads(done.stdout)["answer"], str)
+
+
+def test_the_version_holds_safetensors_and_says_what_it_was_made_of(home: Path) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow' / 'mlflow.db'}")
+    version = client.get_model_version_by_alias("midefics", "champion")
+    assert version.tags["quantisation"] == "nf4, double"
+    assert version.tags["writer"] == "offline"
+    assert len(version.tags["dataset_digest"]) == 64
+    assert client.get_run(version.run_id).info.status == "FINISHED"
+    files = [path.name for path in (home / "mlflow" / "artifacts").rglob("*") if path.is_file()]
+    assert {"adapter_model.safetensors", "model.safetensors"} <= set(files)
+    assert not [name for name in files if name.endswith((".bin", ".pt", ".pkl"))]
+
+
+def test_training_again_gives_the_same_adapter(home: Path) -> None:
+    first = json.loads((home / "data" / "latest" / "demo" / "adapter.json").read_text())
+    again = midefics(home, "train", "--config", "demo", *SMALL, "--json")
+    assert json.loads(again.stdout.splitlines()[-1])["digest"] == first["digest"]
