@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -40,6 +41,9 @@ def _debug(on: bool) -> bool:
     )
     for noisy in ("httpx", "httpx2", "alembic", "mlflow.store", "matplotlib", "great_expectations"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # else it misses an optional kernel at every start
+    if not on:  # what libraries warn their own developers of
+        warnings.simplefilter("ignore")
     return on
 
 
@@ -275,6 +279,9 @@ def main() -> NoReturn:
         {"MLFLOW_DISABLE_TELEMETRY": "1", "GX_ANALYTICS_ENABLED": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
     )
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     # One thread, as torchrun sets it: small models run faster, and results do not depend on the number of cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:

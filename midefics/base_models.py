@@ -19,7 +19,10 @@ class BaseModelSpec(NamedTuple):
 BASE_MODELS = {
     "tiny-idefics": BaseModelSpec(None, None, 32, "Apache-2.0"),
     "idefics-9b-instruct": BaseModelSpec(
-        "HuggingFaceM4/idefics-9b-instruct", "main", 224, "other (LLaMA licence for the language tower)"
+        "HuggingFaceM4/idefics-9b-instruct",
+        "1fd008f7e6b4086f3c8e4d6ca112b3d03ea9f907",  # of 2023-09-28: the tokenizer's last change
+        224,
+        "other (LLaMA licence for the language tower)",
     ),
 }
 

@@ -74,3 +74,11 @@ def test_training_again_gives_the_same_adapter(home: Path) -> None:
     first = json.loads((home / "data" / "latest" / "demo" / "adapter.json").read_text())
     again = midefics(home, "train", "--config", "demo", *SMALL, "--json")
     assert json.loads(again.stdout.splitlines()[-1])["digest"] == first["digest"]
+
+
+def test_evidence_of_another_adapter_is_refused(home: Path) -> None:
+    adapter = json.loads((home / "data" / "latest" / "demo" / "adapter.json").read_text())
+    other = json.dumps(adapter | {"digest": "0" * 64})
+    refused = midefics(home, "register", "--config", "demo", other)
+    assert refused.returncode == 1
+    assert "is not of adapter 0000000000000000" in refused.stderr.splitlines()[-1]

@@ -1,6 +1,7 @@
 """A run's figures in, a model card in Hugging Face's format out."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from midefics import __version__
 from midefics.base_models import base_model
@@ -42,6 +43,19 @@ with the same confidence as rightly. A high score on drawn or metadata-made ques
 """
 
 
+class ModelCard(NamedTuple):
+    """A model card in its two parts."""
+
+    metadata: str
+    """YAML, with the evaluation in it."""
+    body: str
+    """Markdown: what a registry shows."""
+
+    def __str__(self) -> str:
+        """The file, as the Hugging Face hub wants it."""
+        return f"---\n{self.metadata}\n---\n\n{self.body}"
+
+
 def model_card(
     config: RunConfig,
     dataset: Manifest,
@@ -49,8 +63,8 @@ def model_card(
     evaluation: Manifest,
     licences: Sequence[str],
     writers: Sequence[str],
-) -> str:
-    """Writes the card: YAML metadata with the evaluation, then Markdown."""
+) -> ModelCard:
+    """Writes the card."""
     from huggingface_hub import EvalResult, ModelCardData
 
     spec, facts = (
@@ -73,4 +87,4 @@ def model_card(
         licences=", ".join(licences), steps=adapter.facts["steps"], loss_first=adapter.facts["loss_first"],
         loss_last=adapter.facts["loss_last"], rules=as_markdown(assess(facts, config.promote)), **facts,
     )  # fmt: skip
-    return f"---\n{metadata.to_yaml()}\n---\n\n{body}"
+    return ModelCard(metadata.to_yaml(), body)

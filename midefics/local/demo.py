@@ -14,6 +14,7 @@ from rich.console import Console
 
 from midefics.config import Settings, load_config
 from midefics.errors import MideficsError, ServiceError
+from midefics.local import airflow
 from midefics.local.board import Board
 from midefics.local.follow import Follower
 from midefics.local.platform import start
@@ -40,7 +41,8 @@ def run_demo(settings: Settings, config: str = "demo") -> int:
     follower: Follower | None = None
     with _one_at_a_time(settings.home), _ending_signals_interrupt():
         try:
-            console.print("Starting Airflow and MLflow; the first time takes about a minute.")
+            if not processes.find(airflow.NAME):
+                console.print("Starting Airflow and MLflow; the first time takes about a minute.")
             platform = start(settings, processes, started)
             with Board(console) as board:
                 follower = Follower(platform.api, settings.home, board)

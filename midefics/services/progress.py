@@ -63,6 +63,7 @@ class Progress:
             counter = Counter(name, total, self._file, None)
             counter.tell()
             yield counter
+            counter.tell()
             return
         columns = (
             TextColumn("{task.description}"),
@@ -75,3 +76,4 @@ class Progress:
             counter = Counter(name, total, self._file, bars)
             counter.tell()
             yield counter
+            counter.tell()

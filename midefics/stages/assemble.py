@@ -22,9 +22,10 @@ def run(config: RunConfig, *conversations: Manifest, services: Services) -> Mani
     """
     started = time.monotonic()
     parents = sorted(manifest.digest for manifest in conversations)
-    log.info("assemble: %s rows of %s inputs", sum(manifest.rows for manifest in conversations), len(conversations))
+    expected = sum(manifest.rows for manifest in conversations)
+    log.info("assemble: %s rows of %s inputs", expected, len(conversations))
     sizes: Counter[str] = Counter()
-    with services.storage.draft("dataset", parents) as draft, services.progress.track("assemble") as counter:
+    with services.storage.draft("dataset", parents) as draft, services.progress.track("assemble", expected) as counter:
         last, turns = "", 0
         for row in heapq.merge(*(services.storage.rows(one) for one in conversations), key=lambda row: row.id):
             if row.id <= last:

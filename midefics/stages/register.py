@@ -11,6 +11,7 @@ from typing import Any
 
 import midefics
 from midefics.config import RunConfig
+from midefics.errors import DataError
 from midefics.evidence.card import model_card
 from midefics.evidence.rules import as_markdown, assess
 from midefics.records import Manifest, Row
@@ -29,7 +30,15 @@ def run(
     """Registers the quantised base with the adapter beside it, and makes the version `@challenger`.
 
     The adapter is never merged into the 4-bit weights: rounding the sum again loses much of what was learnt.
+
+    Raises:
+        DataError: the evaluation is of another adapter or data set.
     """
+    if not {dataset.digest, adapter.digest} <= set(evaluation.parents):
+        raise DataError(
+            f"evaluation {evaluation.digest[:16]} is not of adapter {adapter.digest[:16]} on dataset {dataset.digest[:16]}; "
+            "evaluate that adapter first: `midefics evaluate`"
+        )
     started = time.monotonic()
     rows = list(services.storage.rows(dataset))
     licences, writers, prompts = (
@@ -51,10 +60,10 @@ def run(
         log.info("register: %s, adapter %s on %s", name, adapter.digest[:16], config.base_model)
         weights = _weights(config, services.storage.folder(adapter), Path(scratch), services)
         counter.advance(note="uploading")
-        version = services.tracking.register(run_id, name, card, tags, **_model(config, weights, _example(rows)))
+        version = services.tracking.register(run_id, name, card.body, tags, **_model(config, weights, _example(rows)))
         services.tracking.set_alias(name, CHALLENGER, version)
         counter.advance(note=f"version {version}")
-        (draft.path / "README.md").write_text(card, encoding="utf-8")
+        (draft.path / "README.md").write_text(str(card), encoding="utf-8")
         draft.rows = 1
         draft.facts.update(
             model_name=name, version=version, run_id=run_id, proposable=all(one.passed for one in assessments),

@@ -32,7 +32,7 @@ def run(config: RunConfig, dataset: Manifest, *, services: Services) -> Manifest
         ServiceError: MLflow does not answer.
     """
     from midefics.vlm.base import locate
-    from midefics.vlm.fit import add_adapter, fit
+    from midefics.vlm.fit import add_adapter, fit, planned_steps
     from midefics.vlm.load import load_base
 
     tracking = services.tracking
@@ -49,7 +49,7 @@ def run(config: RunConfig, dataset: Manifest, *, services: Services) -> Manifest
         name = f"{config.name} on {dataset.digest[:8]}"
         with (
             tracking.run(config.register_.experiment, name, tags, _flat(config)) as run_id,
-            services.progress.track("train") as counter,
+            services.progress.track("train", planned_steps(len(samples), config.train)) as counter,
         ):
 
             def tell(step: int, figures: dict[str, float]) -> None:
@@ -102,7 +102,8 @@ def _samples(
 def _save(model: "PeftModel", config: RunConfig, folder: Path) -> None:
     # The path a base model was loaded from is this machine's affair.
     model.peft_config["default"].base_model_name_or_path = config.base_model
-    model.save_pretrained(folder / "adapter", safe_serialization=True)
+    # Left to decide by itself whether the embeddings changed, peft looks for the base model on the hub.
+    model.save_pretrained(folder / "adapter", safe_serialization=True, save_embedding_layers=False)
 
 
 def _write_history(steps: dict[int, dict[str, float]], path: Path) -> None:

@@ -85,9 +85,7 @@ def fit(
     """
     if not any(label >= 0 for sample in train for label in sample.labels):
         raise ModelError("no training conversation holds an answer; nothing can be learnt")
-    steps = config.max_steps or math.ceil(
-        config.epochs * math.ceil(len(train) / config.batch_size) / config.accumulation
-    )
+    steps = planned_steps(len(train), config)
     watcher = _Watcher(tell)
     trainer = Trainer(
         model=loaded.model,
@@ -106,6 +104,12 @@ def fit(
     tenth = max(1, len(watcher.losses) // 10)
     first, last = (sum(part) / tenth for part in (watcher.losses[:tenth], watcher.losses[-tenth:]))
     return Fitted(steps, first, last, watcher.tokens, time.monotonic() - started)
+
+
+def planned_steps(samples: int, config: TrainConfig) -> int:
+    """Optimizer steps that a run takes."""
+    batches = math.ceil(samples / config.batch_size)
+    return config.max_steps or math.ceil(config.epochs * batches / config.accumulation)
 
 
 def _arguments(config: TrainConfig, steps: int, validates: bool, seed: int, folder: Path) -> TrainingArguments:

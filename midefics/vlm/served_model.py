@@ -5,6 +5,7 @@ import binascii
 from typing import Any
 
 import mlflow
+import pandas as pd  # type: ignore[import-untyped] # no stubs installed
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from midefics.errors import ModelError
@@ -21,7 +22,9 @@ class MedicalVqa(PythonModel):
 
         self._loaded = load_tuned(context.artifacts["base"], Path(context.artifacts["adapter"]))
 
-    def predict(self, context: PythonModelContext, model_input: Any, params: dict[str, Any] | None = None) -> list[str]:
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> list[str]:
         """Answers every row.
 
         Args:
