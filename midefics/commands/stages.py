@@ -1,0 +1,146 @@
+"""Every stage as a command, and all of them as one."""
+
+import json
+import logging
+import time
+from typing import Annotated
+
+import typer
+
+from midefics.commands.options import (
+    AsJson,
+    Config,
+    Debug,
+    Manifests,
+    Only,
+    ProgressFile,
+    Sets,
+    Sources,
+    chosen_config,
+    inputs,
+    tell,
+)
+from midefics.config import RunConfig, load_settings
+from midefics.records import Manifest
+from midefics.services import Services
+from midefics.services.progress import Progress
+from midefics.stages import STAGES, run_stage
+
+app = typer.Typer()
+
+
+def _add_stage_command(name: str) -> None:
+    stage = STAGES[name]
+
+    @app.command(
+        name, help=f"{stage.summary}\n\nNeeds: {', '.join(stage.consumes) or 'the archives'}. Makes: {stage.produces}."
+    )
+    def command(
+        manifests: Manifests = None,
+        config: Config = "demo",
+        source: Sources = None,
+        only: Only = None,
+        set_: Sets = None,
+        as_json: AsJson = False,
+        progress_file: ProgressFile = None,
+        debug: Debug = False,
+    ) -> None:
+        del debug
+        started = time.monotonic()
+        services = Services(load_settings(), Progress(progress_file))
+        chosen = chosen_config(config, source, only, set_)
+        manifest = run_stage(name, chosen, inputs(name, chosen, manifests, services), services)
+        tell(manifest, as_json, time.monotonic() - started)
+
+
+for _name in ("ingest", "validate"):
+    _add_stage_command(_name)
+
+
+@app.command(
+    help=f"{STAGES['label'].summary}\n\nNeeds: validated. Makes: conversations. `--dry-run` estimates and spends nothing."
+)
+def label(
+    manifests: Manifests = None,
+    config: Config = "demo",
+    source: Sources = None,
+    only: Only = None,
+    set_: Sets = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what it would ask for, and ask for nothing.")
+    ] = False,
+    as_json: AsJson = False,
+    progress_file: ProgressFile = None,
+    debug: Debug = False,
+) -> None:
+    """Writes the conversations."""
+    del debug
+    from midefics.stages.label import estimate
+
+    started = time.monotonic()
+    services, chosen = Services(load_settings(), Progress(progress_file)), chosen_config(config, source, only, set_)
+    given = inputs("label", chosen, manifests, services)
+    if not dry_run:
+        tell(run_stage("label", chosen, given, services), as_json, time.monotonic() - started)
+        return
+    result = estimate(chosen, *given, services=services)
+    print(json.dumps(result) if as_json else "\n".join(f"{key}: {value}" for key, value in result.items()))
+
+
+for _name in ("assemble", "train", "evaluate", "register"):
+    _add_stage_command(_name)
+
+
+@app.command(
+    help=f"{STAGES['promote'].summary}\n\nNeeds: registration. Its rules must hold, or a person must stand for it with `--approved-by`."
+)
+def promote(
+    manifests: Manifests = None,
+    config: Config = "demo",
+    set_: Sets = None,
+    approved_by: Annotated[str | None, typer.Option("--approved-by", metavar="NAME", help="Who approves it.")] = None,
+    as_json: AsJson = False,
+    progress_file: ProgressFile = None,
+    debug: Debug = False,
+) -> None:
+    """Moves the alias."""
+    del debug
+    started = time.monotonic()
+    services, chosen = Services(load_settings(), Progress(progress_file)), chosen_config(config, sets=set_)
+    given = inputs("promote", chosen, manifests, services)
+    tell(run_stage("promote", chosen, given, services, approved_by=approved_by), as_json, time.monotonic() - started)
+
+
+@app.command()
+def run(
+    config: Config = "demo",
+    source: Sources = None,
+    only: Only = None,
+    set_: Sets = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """The whole way without Airflow: every stage from the archives to a registered version.
+
+    Ends with `@champion` where the configuration says `promote.approval: auto` and the promotion rules hold.
+    """
+    del debug
+    services, chosen = Services(load_settings()), chosen_config(config, source, only, set_)
+    made: list[Manifest] = []
+    for name, stage in STAGES.items():
+        if name == "promote" and not _may_promote(chosen, made[-1]):
+            break
+        started = time.monotonic()
+        made.append(
+            run_stage(name, chosen, [manifest for manifest in made if manifest.kind in stage.consumes], services)
+        )
+        tell(made[-1], as_json, time.monotonic() - started)
+
+
+def _may_promote(config: RunConfig, registration: Manifest) -> bool:
+    log = logging.getLogger(__name__)
+    if not registration.facts["proposable"]:
+        log.info("not promoted: a promotion rule does not hold\n%s", registration.facts["rules"])
+    elif config.promote.approval == "human":
+        log.info("not promoted: a person decides. `midefics promote --config %s --approved-by NAME`", config.name)
+    return bool(registration.facts["proposable"]) and config.promote.approval == "auto"
