@@ -35,6 +35,8 @@ class Case(Record):
     """The image file in the archive."""
     group: str
     """The archive's own key of what must never be split: a patient, a lesion, an article. Hashed at ingest."""
+    links: tuple[str, ...] = ()
+    """Further keys that tie it to other images: the lesion, where the group is the patient. Hashed at ingest."""
     metadata: dict[str, Scalar]
     """What the archive says of the image, under the archive's own names; no patient or lesion key."""
     licence: str
@@ -51,11 +53,15 @@ class Row(Record):
     role: Role
     """`evaluation` rows are only ever asked, never trained on."""
     group: str
-    """Salted hash of the patient, lesion or article: no split divides a group."""
+    """Salted hash of the patient, lesion or article; from assemble on of all that is tied together. No split divides it."""
+    links: tuple[str, ...] = ()
+    """Salted hashes of further keys that tie it to other images."""
     image: bytes
     """A JPEG or PNG without EXIF, its longer side at most `ingest.image_size` pixels."""
     image_sha256: Digest
     """Of the archive's own file, byte for byte."""
+    phash: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    """Perceptual hash of the picture: near-duplicates differ in a few of its 64 bits."""
     width: int
     """Of the archive's own picture, pixels."""
     height: int

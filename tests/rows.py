@@ -49,6 +49,7 @@ def make_row(number: int = 0, **changes: Any) -> Row:
         "role": "train",
         "group": f"patient-{number}",
         "image": picture(number),
+        "phash": f"{number:016x}",
         "width": 640,
         "height": 480,
         "metadata": {"age_approx": 45, "benign_malignant": "benign", "diagnosis": "nevus", "sex": "male"},

@@ -1,7 +1,6 @@
 import io
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from pydantic import SecretStr
@@ -9,7 +8,6 @@ from pydantic import SecretStr
 from midefics.config import RunConfig, load_config
 from midefics.errors import DataError, SourceError
 from midefics.stages import ingest
-from midefics.stages.ingest import as_rgb, shrink
 from tests.rows import jpeg, make_services
 
 
@@ -82,35 +80,3 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     config = load_config("demo", {"isic": tmp_path / "nowhere"}).only(["isic"])
     with pytest.raises(SourceError, match="nowhere"):
         ingest.run(config, services=make_services(tmp_path))
-
-
-def test_exif_is_gone_and_the_picture_upright(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # lies on its side
-    exif[0x010F] = "A camera"
-    file = io.BytesIO()
-    Image.open(io.BytesIO(jpeg((80, 40)))).save(file, "JPEG", exif=exif)
-    small, width, height = shrink(file.getvalue(), 60)
-    with Image.open(io.BytesIO(small)) as picture:
-        assert (picture.size, width, height) == ((30, 60), 40, 80)
-        assert not picture.getexif()
-
-
-@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1"])
-def test_every_mode_becomes_rgb(mode: str) -> None:
-    assert as_rgb(Image.new("RGB", (8, 8), "red").convert(mode)).mode == "RGB"
-
-
-def test_16_bit_greys_are_stretched_not_saturated() -> None:
-    picture = as_rgb(Image.fromarray(np.linspace(1000, 5000, 64, dtype=np.uint16).reshape(8, 8)))
-    values = np.asarray(picture)[..., 0]
-    assert (values.min(), values.max()) == (0, 255)
-    assert len(np.unique(values)) == 64
-
-
-def test_a_bomb_is_refused_unopened() -> None:
-    # 30,000 x 30,000 pixels in a header of a few bytes
-    file = io.BytesIO()
-    Image.new("1", (30_000, 30_000)).save(file, "PNG")
-    with pytest.raises((ValueError, Image.DecompressionBombError)):
-        shrink(file.getvalue(), 160)

@@ -30,6 +30,7 @@ def test_a_row_becomes_a_case(tmp_path, end):
         source="isic",
         path=tmp_path / "A.jpg",
         group="IP_1",
+        links=("IL_2",),
         metadata={"benign_malignant": "malignant", "diagnosis": "melanoma"},
         licence="CC-BY",
         attribution="Jane Doe",

@@ -49,7 +49,7 @@ concomitant_biopsy: whether the lesion was biopsied when the picture was taken""
 def cases(root: Path) -> Iterator[Case | Rejected]:
     """Lists the archive's images in the order of their ids.
 
-    The group is the patient, where not given the lesion, where not given the image itself.
+    The group is the patient, where not given the lesion, where not given the image itself; a patient's lesion is a link.
 
     Raises:
         SourceError: no such folder, no metadata in it, none of its rows, or columns missing.
@@ -108,6 +108,7 @@ def _case(identifier: str, row: dict[str, str], path: Path | None, origin: str) 
         source="isic",
         path=path,
         group=row.get("patient_id") or row.get("lesion_id") or identifier,
+        links=tuple(filter(None, [row.get("patient_id") and row.get("lesion_id")])),
         metadata=metadata,
         licence=row.get("copyright_license") or NOT_STATED,
         attribution=row.get("attribution") or "ISIC Archive",
