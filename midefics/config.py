@@ -38,6 +38,8 @@ class IngestConfig(Record):
     """Longer side of the stored picture, pixels; at least what the base model sees."""
     max_bad_share: Probability = 0.25
     """Fail when a larger share of a source's cases can't be read; up to it they go to quarantine."""
+    threads: Positive | None = None
+    """Pictures made at once; as many as there are cores where unset."""
 
 
 class ValidateConfig(Record):

@@ -94,6 +94,13 @@ class Draft:
             file.write(line)
         self.rejected[rejected.reason] = self.rejected.get(rejected.reason, 0) + 1
 
+    def take(self, outcome: Row | Rejected) -> None:
+        """Appends a row, or puts it in quarantine."""
+        if isinstance(outcome, Rejected):
+            self.reject(outcome)
+        else:
+            self.add(outcome)
+
     def close(self) -> Manifest:
         """Writes the last part and the manifest."""
         if self._waiting:
