@@ -198,6 +198,8 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path("var"), validation_alias="MIDEFICS_HOME")
     """Where everything is kept."""
+    config: str = Field("demo", validation_alias="MIDEFICS_CONFIG")
+    """The configuration of commands and DAG runs that name none: a shipped one's name, or a YAML file's path."""
     salt: SecretStr = Field(SecretStr("midefics-demo"), validation_alias="MIDEFICS_SALT")
     """Secret of the hash that hides patient keys; set your own for real patients' data."""
     mlflow_tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")

@@ -37,7 +37,12 @@ def _debug(on: bool) -> bool:
     return on
 
 
-Config = Annotated[str, typer.Option("--config", "-c", help=f"A YAML file, or one of: {', '.join(shipped_configs())}.")]
+Config = Annotated[
+    str,
+    typer.Option(
+        "--config", "-c", envvar="MIDEFICS_CONFIG", help=f"A YAML file, or one of: {', '.join(shipped_configs())}."
+    ),
+]
 Sources = Annotated[
     list[str] | None, typer.Option("--source", metavar="NAME=PATH", help="Read a source from this folder; repeatable.")
 ]

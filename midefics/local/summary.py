@@ -5,10 +5,11 @@ from typing import Any
 
 from rich.table import Table
 
-from midefics.local.follow import DATA, MODEL, Follower
+from midefics.local.follow import MODEL, Follower
 from midefics.local.mlflow import run_url
 from midefics.local.steps import seconds_by_stage
 from midefics.records import Record
+from midefics.services.expectations import INDEX
 
 
 class Summary(Record):
@@ -30,10 +31,9 @@ class Summary(Record):
 
 
 def summarise(follower: Follower, home: Path, mlflow_url: str) -> Summary:
-    """Reads the manifests of both runs."""
-    dataset = follower.result(DATA, "assemble")
-    train, evaluation, registration, promotion = (
-        follower.result(MODEL, task_id) for task_id in ("train", "evaluate", "register", "promote")
+    """Reads the manifests of the model's run."""
+    dataset, train, evaluation, registration, promotion = (
+        follower.result(MODEL, task_id) for task_id in ("newest_dataset", "train", "evaluate", "register", "promote")
     )
     facts = evaluation["facts"]
     return Summary(
@@ -45,7 +45,7 @@ def summarise(follower: Follower, home: Path, mlflow_url: str) -> Summary:
         questions=facts["questions"],
         dataset_digest=dataset["digest"],
         seconds=seconds_by_stage(follower.instances),
-        urls=_urls(follower, mlflow_url, train["facts"], registration["facts"]) | _pages(follower, home, evaluation),
+        urls=_urls(follower, mlflow_url, train["facts"], registration["facts"]) | _pages(home, evaluation),
     )
 
 
@@ -91,10 +91,9 @@ def _urls(follower: Follower, mlflow_url: str, train: dict[str, Any], registrati
     return {"Airflow": follower.api.url, **runs, **mlflow}
 
 
-def _pages(follower: Follower, home: Path, evaluation: dict[str, Any]) -> dict[str, str]:
-    validated = follower.result(DATA, "prepare.validate")["facts"]
+def _pages(home: Path, evaluation: dict[str, Any]) -> dict[str, str]:
     pages = {
-        "validation pages": home / str(validated.get("data_docs")),
+        "validation pages": home / INDEX,
         "evaluation report": home / "data" / str(evaluation["uri"]) / "report.html",
     }
     return {name: page.as_uri() for name, page in pages.items() if page.is_file()}

@@ -51,6 +51,7 @@ def run(config: RunConfig, *, services: Services) -> Manifest:
                 counter.advance(note=name)
             reasons = Counter(draft.rejected) - rejected
             _refuse_bad_archive(name, folder, draft.rows - rows, reasons, config.ingest.max_bad_share)
+        draft.facts["sources"] = ", ".join(folders)
     watermark.advance(mark, draft.manifest)
     log.info("ingest: %s rows, rejected %s, %.1f s", draft.rows, draft.rejected or 0, time.monotonic() - started)
     return draft.manifest
