@@ -10,6 +10,7 @@ from pathlib import Path
 
 from midefics.config import RunConfig, SourceConfig
 from midefics.errors import DataError, SourceError
+from midefics.fetching import fetch_first
 from midefics.pictures import BROKEN, shrink
 from midefics.records import Case, Manifest, Rejected, Row
 from midefics.services import Services
@@ -31,6 +32,7 @@ def run(config: RunConfig, *, services: Services) -> Manifest:
     for name, spec in config.sources.items():
         if spec.synthetic_cases:
             synthetic.draw(name, folders[name], spec.synthetic_cases, config.seed)
+        fetch_first(name, spec, folders[name], services)
     log.info("ingest: reading %s", ", ".join(f"{name} from {folder}" for name, folder in folders.items()))
     with services.storage.draft("images") as draft, services.progress.track("ingest") as counter:
         for name in sorted(folders):
