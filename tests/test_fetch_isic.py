@@ -37,7 +37,7 @@ def server() -> Iterator[ArchiveServer]:
 
 def spec(server: ArchiveServer, **changes: Any) -> SourceConfig:
     quick = {"base_url": f"{server.url}/api/v2", "requests_per_second": 1000, "retry_wait_s": 0.01, "attempts": 3}
-    return SourceConfig.model_validate({"path": "isic", "fetch": quick | {"timeout_s": 0.5} | changes})
+    return SourceConfig.model_validate({"path": "isic", "fetch": quick | {"timeout_s": 20} | changes})
 
 
 def run(server: ArchiveServer, home: Path, **changes: Any) -> Fetched:
@@ -189,7 +189,7 @@ def test_a_spoilt_page_is_asked_for_again(server: ArchiveServer, tmp_path: Path,
     filled(server)
     server.page_size = 2
     server.faults[SEARCH] = [Fault(), PAGE_FAULTS[name]]
-    fetched = run(server, tmp_path, timeout_s=0.2)
+    fetched = run(server, tmp_path, timeout_s=0.5 if "stall" in name else 20)
     assert (fetched.listed, fetched.new) == (5, 5)
     assert server.count(SEARCH) == 4  # three pages, one of them twice
 
@@ -210,7 +210,7 @@ def test_a_page_that_stays_spoilt_ends_the_run(
     server.page_size = 2
     server.faults[SEARCH] = [Fault(), *[PAGE_FAULTS[name]] * 3]
     with pytest.raises(error) as caught:
-        run(server, tmp_path, timeout_s=0.2)
+        run(server, tmp_path, timeout_s=0.5 if "stall" in name else 20)
     assert type(caught.value) is error
     assert told in str(caught.value)
     assert not (tmp_path / "isic" / "metadata.csv").exists()
@@ -245,7 +245,7 @@ IMAGE_FAULTS = {
 def test_a_spoilt_image_is_asked_for_again(server: ArchiveServer, tmp_path: Path, name: str) -> None:
     paths = filled(server)
     server.faults[paths["ISIC_0000001"]] = [IMAGE_FAULTS[name]] * 2
-    fetched = run(server, tmp_path, timeout_s=0.2)
+    fetched = run(server, tmp_path, timeout_s=0.5 if "stall" in name else 20)
     assert (fetched.new, fetched.failures) == (5, ())
     assert (tmp_path / "isic" / "ISIC_0000001.jpg").read_bytes() == jpeg((65, 48))
     assert server.count(paths["ISIC_0000001"]) == 3
@@ -257,7 +257,7 @@ def test_an_image_that_stays_unavailable_is_a_row_without_an_image(
 ) -> None:
     codes = {"not in the archive": Fault(status=404), "refused by the archive": Fault(status=403)}
     server.always[filled(server)["ISIC_0000001"]] = (IMAGE_FAULTS | codes)[name]
-    fetched = run(server, tmp_path, timeout_s=0.2)
+    fetched = run(server, tmp_path, timeout_s=0.5 if "stall" in name else 20)
     assert (fetched.listed, fetched.new, fetched.failed) == (5, 4, {name: 1})
     assert [failure.id for failure in fetched.failures] == ["ISIC_0000001"]
     assert len(rows(tmp_path)) == 5

@@ -83,7 +83,7 @@ def special(name: str, kind: bytes, linkname: str = "") -> tarfile.TarInfo:
 def run(server: ArchiveServer, home: Path, layout: str = "packages", **changes: Any) -> Fetched:
     base = f"{server.url}/pub/pmc/" if layout == "packages" else f"{server.url}/bucket/"
     quick = {"layout": layout, "base_url": base, "requests_per_second": 1000, "retry_wait_s": 0.01, "attempts": 3}
-    limits = {"timeout_s": 0.5, "max_failed_share": 1.0, "max_package_mb": 1, "max_unpacked_mb": 4, "max_image_mb": 1}
+    limits = {"timeout_s": 20, "max_failed_share": 1.0, "max_package_mb": 1, "max_unpacked_mb": 4, "max_image_mb": 1}
     spec = SourceConfig.model_validate({"path": "roco", "fetch": quick | limits | changes})
     return fetch("roco", spec, home / "roco", make_services(home))
 
@@ -305,7 +305,7 @@ FAULTS = {
 def test_a_spoilt_download_is_tried_again(server: ArchiveServer, tmp_path: Path, name: str) -> None:
     images = checkout(tmp_path, line(1))
     server.faults[put(server, 1, tar(GOOD))] = [FAULTS[name]] * 2
-    assert run(server, tmp_path, timeout_s=0.2).new == 1
+    assert run(server, tmp_path, timeout_s=0.5 if "stall" in name else 20).new == 1
     assert (images / "ROCO_00001.jpg").read_bytes() == jpeg()
 
 
