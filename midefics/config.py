@@ -20,6 +20,46 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
+FETCHED = ("isic", "roco")
+"""The sources that have a fetcher."""
+
+
+class FetchConfig(Record):
+    """How an archive's folder is made and kept up to date over the network."""
+
+    query: str = ""
+    """ISIC: which images, in `isic-cli`'s search syntax (`age_approx:[20 TO 40] AND sex:male`); all where empty."""
+    collections: tuple[Positive, ...] = ()
+    """ISIC: only images of these collections, by number (`isic collection list` names them)."""
+    layout: Literal["files", "packages"] = "files"
+    """ROCO: `files` takes each figure from PubMed Central's cloud service, `packages` unpacks it from the package that
+    `dlinks.txt` names. NCBI removed the packages in August 2026, so `packages` needs a mirror as `base_url`."""
+    base_url: str | None = Field(None, pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$")
+    """Where the archive is asked, for a mirror; the archive's own address where unset. Plain http holds for it alone."""
+    allowed_hosts: tuple[str, ...] | None = None
+    """Hosts that links and redirects may lead to, besides that of `base_url`; the archive's own where unset."""
+    max_images: Positive | None = None
+    """Fetch at most this many images, in the archive's order (ISIC lists the newest first); all where unset."""
+    requests_per_second: PositiveFloat = 10.0
+    """All requests together; less where the archive asks for a pause."""
+    concurrency: Positive = 8
+    """Downloads under way at once."""
+    timeout_s: PositiveFloat = 30.0
+    """Without a byte for so long a connection counts as stalled; likewise below 1 KB per second over that time."""
+    attempts: Positive = 5
+    """How often a request is tried before its image or page is given up; a pause that the archive asks for is no try."""
+    retry_wait_s: PositiveFloat = 1.0
+    """The first retry waits for at most so long, each further one for twice as long, 30 s at most; drawn at random."""
+    max_image_mb: Positive = 100
+    """A larger image is refused."""
+    max_package_mb: Positive = 200
+    """A larger package is refused, as sent."""
+    max_unpacked_mb: Positive = 500
+    """A package that unpacks to more is refused, whatever its headers claim."""
+    max_failed_share: Probability = 0.25
+    """Fail when a larger share of the images can't be fetched; up to it they are rows without an image."""
+
+
 class SourceConfig(Record):
     """One archive."""
 
@@ -29,6 +69,14 @@ class SourceConfig(Record):
     """Take at most this many images, in the order of their ids; all where unset."""
     synthetic_cases: Annotated[int, Field(ge=0)] = 0
     """Draw an archive of this many cases at `path` first, in the source's true layout: for the demo and tests."""
+    fetch: FetchConfig | None = None
+    """Bring the folder up to date from the archive's own server first; `{}` where the defaults will do."""
+
+    @model_validator(mode="after")
+    def _draws_or_fetches(self) -> Self:
+        if self.fetch and self.synthetic_cases:
+            raise ValueError("synthetic_cases draws the archive and fetch downloads it; leave one out")
+        return self
 
 
 class IngestConfig(Record):
@@ -183,6 +231,14 @@ class RunConfig(Record):
             raise ValueError(f"{name!r} is not one of {', '.join(BASE_MODELS)}")
         return name
 
+    @field_validator("sources")
+    @classmethod
+    def _has_a_fetcher(cls, sources: dict[str, SourceConfig]) -> dict[str, SourceConfig]:
+        for name, spec in sources.items():
+            if spec.fetch and name not in FETCHED:
+                raise ValueError(f"{name}.fetch: only {' and '.join(FETCHED)} can be fetched; bring your own copy")
+        return sources
+
     @model_validator(mode="after")
     def _stores_enough_pixels(self) -> Self:
         needed = BASE_MODELS[self.base_model].image_size
@@ -244,7 +300,10 @@ def load_config(name: str, sources: dict[str, Path] | None = None, values: dict[
     if not isinstance(content, dict):
         raise ConfigError(f"{name}: expected keys and values, found {type(content).__name__}")
     for source, location in (sources or {}).items():
-        content.setdefault("sources", {})[source] = {"path": str(location.absolute())}
+        # The rest of the source's section stays; but nothing is drawn over somebody's own folder.
+        section = content.setdefault("sources", {}).get(source) or {}
+        kept = {key: value for key, value in section.items() if key != "synthetic_cases"}
+        content["sources"][source] = kept | {"path": str(location.absolute())}
     for key, value in (values or {}).items():
         _put(content, key, value)
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from midefics.config import RunConfig
 from midefics.errors import DataError, SourceError
+from midefics.fetching import fetch_first
 from midefics.pictures import BROKEN, MAKING, shrink
 from midefics.records import Case, Manifest, Rejected, Row
 from midefics.services import Services
@@ -58,11 +59,13 @@ def run(config: RunConfig, *, services: Services) -> Manifest:
 
 
 def _folders(config: RunConfig, services: Services) -> dict[str, Path]:
-    """Where each archive is, in the order of their names; those to be drawn are drawn."""
+    """Where each archive is, in the order of their names; drawn or fetched first where the configuration says so."""
     folders = {name: services.settings.home / config.sources[name].path for name in sorted(config.sources)}
     for name, folder in folders.items():
-        if config.sources[name].synthetic_cases:
-            synthetic.draw(name, folder, config.sources[name].synthetic_cases, config.seed)
+        spec = config.sources[name]
+        if spec.synthetic_cases:
+            synthetic.draw(name, folder, spec.synthetic_cases, config.seed)
+        fetch_first(name, spec, folder, services)
     return folders
 
 
