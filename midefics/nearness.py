@@ -97,10 +97,11 @@ def _standardised(thumbnails: Thumbnails) -> NDArray[np.float32]:
     """Slopes to the right and downwards, of length 1; all 0 for a flat picture, or one of noise that only rounding left."""
     greys = thumbnails.astype(np.float32).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     down, right = np.diff(greys, axis=1)[:, :, :-1], np.diff(greys, axis=2)[:, :-1]
-    slopes = np.stack([down, right], axis=1).reshape(-1, 2 * (THUMBNAIL_SIDE - 1) ** 2)
+    slopes: NDArray[np.float32] = np.stack([down, right], axis=1).reshape(-1, 2 * (THUMBNAIL_SIDE - 1) ** 2)
     lengths = np.linalg.norm(slopes, axis=1, keepdims=True)
     lengths[greys.std(axis=(1, 2)) < FLAT] = np.inf
-    return slopes / np.maximum(lengths, 1e-6)
+    slopes /= np.maximum(lengths, 1e-6)
+    return slopes
 
 
 def parsed(hashes: Sequence[str]) -> Hashes:
