@@ -3,17 +3,19 @@
 With the rows travel `ATTRIBUTION.csv`, `LICENCES.json`, a card, and what earlier data sets decided (`remembered.csv`).
 """
 
+import hashlib
 import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+import midefics
 from midefics.config import RunConfig
 from midefics.errors import DataError, StorageError
 from midefics.evidence.dataset_card import dataset_card
 from midefics.evidence.papers import Papers
 from midefics.licences import licence
-from midefics.records import Manifest, Rejected, Row, Split
+from midefics.records import Manifest, Rejected, Row, Scalar
 from midefics.services import Services
 from midefics.services.copies import copies_among
 from midefics.services.merging import rows_by_id
@@ -30,7 +32,11 @@ NOTHING = "nothing"
 
 
 class _UnchangedError(Exception):
-    """What was drafted is the data set before, byte for byte."""
+    """What was drafted is, byte for byte, the data set before."""
+
+    def __init__(self, before: Manifest) -> None:
+        super().__init__(f"the rows are those of {before.uri}")
+        self.before = before
 
 
 def run(config: RunConfig, *conversations: Manifest, services: Services, extends: str | None = None) -> Manifest:
@@ -51,30 +57,19 @@ def run(config: RunConfig, *conversations: Manifest, services: Services, extends
     previous = _previous(config, extends, services)
     expected = sum(manifest.rows for manifest in conversations)
     log.info("assemble: %s rows, extends %s", expected, previous.uri if previous else NOTHING)
+    if previous and _made_of(previous, conversations, config):
+        log.info("assemble: made of the same before, nothing new is published")
+        return previous
     with services.progress.track("assemble", 2 * expected) as steps:
-        plan, copies = _plan(config, conversations, previous, services, steps)
-        sizes = Counter(place.split for place in plan.places.values())
-        _refuse_empty_splits(sizes, config)
-        parents = [*sorted(manifest.digest for manifest in conversations), *([previous.digest] if previous else [])]
+        plan = _plan(config, conversations, previous, services, steps)
+        _refuse_empty_splits(plan, config)
         try:
-            with services.storage.draft("dataset", parents) as draft:
-                papers = _write(draft, plan, rows_by_id(services.storage, conversations), config.name, steps)
-                draft.facts |= {f"{split}_rows": sizes[split] for split in SPLITS}
-                draft.facts |= {
-                    "turns": papers.turns.total(),
-                    "components": len({place.component for place in plan.places.values()}),
-                    "copies": copies,
-                    "beyond_mixture": plan.beyond_mixture,
-                    "licence": papers.licence().name,
-                }
-                if previous and draft.digest() == previous.digest:
-                    raise _UnchangedError
-            made = draft.manifest
-        except _UnchangedError:
-            log.info("assemble: nothing has changed, nothing new is published")
-            made = previous or draft.manifest
+            made = _published(config, plan, (*conversations, *([previous] if previous else [])), services, steps)
+        except _UnchangedError as unchanged:
+            log.info("assemble: %s; nothing new is published", unchanged)
+            made = unchanged.before
     seconds = time.monotonic() - started
-    log.info("assemble: %s rows, %s, rejected %s, %.1f s", made.rows, dict(sizes), made.rejected or 0, seconds)
+    log.info("assemble: %s rows, %s, rejected %s, %.1f s", made.rows, made.facts, made.rejected or 0, seconds)
     return made
 
 
@@ -94,10 +89,22 @@ def _previous(config: RunConfig, extends: str | None, services: Services) -> Man
     return found
 
 
+def _made_of(dataset: Manifest, conversations: Sequence[Manifest], config: RunConfig) -> bool:
+    """Whether a data set was made of these inputs in this way; its last parent may be the data set that it extends."""
+    inputs = sorted(manifest.digest for manifest in conversations)
+    same_inputs = list(dataset.parents[: len(inputs)]) == inputs and len(dataset.parents) <= len(inputs) + 1
+    return same_inputs and dataset.facts.get("made_with") == _made_with(config)
+
+
+def _made_with(config: RunConfig) -> str:
+    way = f"{config.assemble.model_dump_json()} {config.seed} {config.name} {midefics.__version__}"
+    return hashlib.sha256(way.encode()).hexdigest()[:8]
+
+
 def _plan(
     config: RunConfig, conversations: Sequence[Manifest], previous: Manifest | None, services: Services, steps: Steps
-) -> tuple[Plan, int]:
-    """Where every row goes, and how many pairs show one shot; no picture is kept in memory."""
+) -> Plan:
+    """Where every row goes; no picture is kept in memory."""
     members: list[Member] = []
     hashes: list[str] = []
     for row in rows_by_id(services.storage, conversations):
@@ -109,7 +116,7 @@ def _plan(
     pairs = copies_among(services.storage, conversations, hashes, config.assemble.near_duplicate_bits)
     copies = [(members[one].id, members[other].id) for one, other in pairs]
     past = recalled(services.storage, previous) if previous else ()
-    return planned(members, past, copies, _wanted(config)), len(copies)
+    return planned(members, past, copies, _wanted(config))
 
 
 def _wanted(config: RunConfig) -> Wanted:
@@ -129,13 +136,40 @@ def _keys(row: Row) -> tuple[str, ...]:
     return tuple(sorted({row.group, *row.links}))
 
 
-def _refuse_empty_splits(sizes: Counter[Split], config: RunConfig) -> None:
-    empty = [split for split, share in _wanted(config).shares.items() if share > 0 and not sizes[split]]
+def _refuse_empty_splits(plan: Plan, config: RunConfig) -> None:
+    held = {place.split for place in plan.places.values()}
+    empty = [split for split, share in _wanted(config).shares.items() if share > 0 and split not in held]
     if empty:
         raise DataError(
-            f"no row fell into {' and '.join(empty)} ({sizes.total()} rows in all); take more images, change "
+            f"no row fell into {' and '.join(empty)} ({len(plan.places)} rows in all); take more images, change "
             "assemble.test_share and assemble.validation_share, or deal all anew with --fresh"
         )
+
+
+def _published(
+    config: RunConfig, plan: Plan, parents: Sequence[Manifest], services: Services, steps: Steps
+) -> Manifest:
+    """Writes the data set; the parents are the conversations and the data set before, if any."""
+    conversations = [manifest for manifest in parents if manifest.kind == "conversations"]
+    before = [manifest for manifest in parents if manifest.kind == "dataset"]
+    digests = [*sorted(manifest.digest for manifest in conversations), *(manifest.digest for manifest in before)]
+    with services.storage.draft("dataset", digests) as draft:
+        papers = _write(draft, plan, rows_by_id(services.storage, conversations), config.name, steps)
+        draft.facts |= _facts(plan, papers) | {"made_with": _made_with(config)}
+        if before and draft.digest() == before[0].digest:
+            raise _UnchangedError(before[0])
+    return draft.manifest
+
+
+def _facts(plan: Plan, papers: Papers) -> dict[str, Scalar]:
+    sizes = Counter(place.split for place in plan.places.values())
+    return {f"{split}_rows": sizes[split] for split in SPLITS} | {
+        "turns": papers.turns.total(),
+        "components": len({place.component for place in plan.places.values()}),
+        "copies": plan.copies,
+        "beyond_mixture": plan.beyond_mixture,
+        "licence": papers.licence().name,
+    }
 
 
 def _write(draft: Draft, plan: Plan, rows: Iterable[Row], name: str, steps: Steps) -> Papers:
