@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from midefics.commands import fetch, platform, stages
+from midefics.commands import export, fetch, platform, stages
 from midefics.commands.options import Debugging
 from midefics.errors import MideficsError
 
@@ -19,7 +19,7 @@ app = typer.Typer(
     "Try `midefics run --config demo` for the whole way without Airflow, then "
     '`midefics ask IMAGE "Is the lesion benign or malignant?"`. Everything is kept under MIDEFICS_HOME (default `var/`).',
 )
-for _family in (stages, fetch, platform):
+for _family in (stages, fetch, export, platform):
     app.add_typer(_family.app)
 
 

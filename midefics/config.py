@@ -119,9 +119,16 @@ class AssembleConfig(Record):
     """Conversations to a data set with splits."""
 
     test_share: Probability = 0.25
-    """Share of the groups (patients, lesions, articles) held out for evaluation."""
+    """Share of the images held out for evaluation, of every source and label as near as patients and articles allow."""
     validation_share: Probability = 0.1
-    """Share of the groups whose loss is watched while training."""
+    """Share of the images whose loss is watched while training."""
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=7)] = 4
+    """Perceptual hashes that differ in at most this many of 64 bits are looked at again: the same shot goes into one split."""
+    mixture: dict[str, Positive] = Field({})
+    """The most images of a source: `{isic: 1200, roco: 2100}`; all of those not named here, and of evaluation sets."""
+    use: Literal["any", "research", "commercial"] = "any"
+    """What the data set is for. Images whose licence does not allow it go to quarantine; a licence that is not stated, or not
+    understood, allows neither research nor commercial use."""
 
     @model_validator(mode="after")
     def _leaves_some_to_train_on(self) -> Self:
@@ -238,6 +245,13 @@ class RunConfig(Record):
             if spec.fetch and name not in FETCHED:
                 raise ValueError(f"{name}.fetch: only {' and '.join(FETCHED)} can be fetched; bring your own copy")
         return sources
+
+    @model_validator(mode="after")
+    def _mixes_its_own_sources(self) -> Self:
+        for name in self.assemble.mixture:
+            if name not in self.sources:
+                raise ValueError(f"assemble.mixture.{name}: not one of the sources, {', '.join(self.sources)}")
+        return self
 
     @model_validator(mode="after")
     def _stores_enough_pixels(self) -> Self:

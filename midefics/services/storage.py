@@ -101,16 +101,20 @@ class Draft:
         else:
             self.add(outcome)
 
+    def digest(self) -> str:
+        """What the manifest would say now: of the rows, the quarantine and the files so far."""
+        content = self._hash.copy()
+        for file in self._files():
+            if file.suffix != ".parquet" and file.name != QUARANTINE:
+                content.update(f"{file.relative_to(self.path).as_posix()}:{file_digest(file)}\n".encode())
+        return content.hexdigest()
+
     def close(self) -> Manifest:
         """Writes the last part and the manifest."""
         if self._waiting:
             self._write_part()
-        size = 0
-        for file in sorted(path for path in self.path.rglob("*") if path.is_file()):
-            size += file.stat().st_size
-            if file.suffix != ".parquet" and file.name != QUARANTINE:
-                self._hash.update(f"{file.relative_to(self.path).as_posix()}:{file_digest(file)}\n".encode())
-        digest = self._hash.hexdigest()
+        digest = self.digest()
+        size = sum(file.stat().st_size for file in self._files())
         self.manifest = Manifest(
             kind=self.kind,
             uri=f"{self.kind}/{digest[:16]}",
@@ -123,6 +127,9 @@ class Draft:
         )
         (self.path / MANIFEST).write_text(self.manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
         return self.manifest
+
+    def _files(self) -> list[Path]:
+        return sorted(path for path in self.path.rglob("*") if path.is_file())
 
     def _write_part(self) -> None:
         table = pa.Table.from_pylist([_to_arrow(row) for row in self._waiting], schema=SCHEMA)

@@ -19,5 +19,7 @@ class Source(NamedTuple):
     """Composes a conversation from the metadata alone, for the offline writer; empty where they support none."""
     glossary: str
     """What the metadata's fields mean, for the label writer's prompt."""
+    label: Callable[[Metadata], str] = lambda _: ""
+    """What is to be seen, in a word or two: the splits hold equal shares of each. Empty where the metadata don't say."""
     role: Role = "train"
     """`evaluation`: the archive brings its own questions and answers, and is never trained on."""

@@ -195,4 +195,10 @@ ADVICE = {
     "indeterminate": "A dermatologist should examine it and may take a biopsy.",
 }
 
-SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY)
+
+def label(metadata: Metadata) -> str:
+    """Benign, malignant or indeterminate."""
+    return str(metadata.get("benign_malignant") or "")
+
+
+SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY, label=label)

@@ -130,4 +130,9 @@ def conversation(metadata: Metadata) -> tuple[Turn, ...]:
     )
 
 
-SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY)
+def label(metadata: Metadata) -> str:
+    """The study's label and the body part: `abnormal hand`."""
+    return f"{metadata.get('study_label', '')} {metadata.get('body_part', '')}".strip()
+
+
+SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY, label=label)

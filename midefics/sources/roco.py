@@ -211,4 +211,9 @@ def side(caption: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY)
+def label(metadata: Metadata) -> str:
+    """The modality, where the caption names exactly one; else whether it is a radiological image."""
+    return modality(str(metadata.get("caption", ""))) or ("other" if metadata.get("radiology") else "not radiology")
+
+
+SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY, label=label)
