@@ -1,12 +1,15 @@
 """An image file's bytes in; a small clean picture, the original's size and a perceptual hash out."""
 
 import io
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 JPEG_QUALITY = 92
+FORMATS = ("JPEG", "PNG")
+"""What archives of image files hold. Pillow reads some forty more, each with a decoder that a broken file can upset."""
 MAX_PIXELS = 200_000_000
 """A picture that claims more is refused unopened: a decompression bomb, or a scan nobody meant to train on."""
 HEADROOM = 1.4
@@ -21,7 +24,7 @@ class Picture(NamedTuple):
     """The training-size picture made of an image file."""
 
     content: bytes
-    """JPEG, RGB, upright, without EXIF."""
+    """JPEG, RGB, upright, without EXIF or comment."""
     width: int
     """Of the original as it is looked at, pixels."""
     height: int
@@ -29,17 +32,35 @@ class Picture(NamedTuple):
     """64-bit perceptual hash of the picture, 16 hexadecimal digits: near-duplicates differ in a few bits."""
 
 
-def shrink(original: bytes, image_size: int) -> Picture:
+def opened(original: bytes, formats: tuple[str, ...] = FORMATS) -> Image.Image:
+    """Opens an image file; its pixels are decoded when they are asked for.
+
+    Raises:
+        BROKEN: not an image of these formats whatever its name says, several pictures in one, or a broken one.
+    """
+    try:
+        picture = Image.open(io.BytesIO(original), formats=formats)
+    except UnidentifiedImageError as error:
+        # Pillow's own words hold an address in memory, which differs from run to run.
+        raise ValueError(f"no {' or '.join(formats)} file: it begins with {original[:8]!r}") from error
+    # MPO is a photograph with its preview behind it, and a JPEG to every other reader.
+    if getattr(picture, "is_animated", False) and picture.format != "MPO":
+        raise ValueError("several pictures in one file: nobody says which is meant")
+    return picture
+
+
+def shrink(original: bytes, image_size: int, open_picture: Callable[[bytes], Image.Image] = opened) -> Picture:
     """Makes the training-size picture.
 
     Args:
         original: the bytes of an image file.
         image_size: longer side of the result at most, pixels; a smaller picture keeps its size.
+        open_picture: opens the archive's kind of image file.
 
     Raises:
         BROKEN: not an image, or a broken one.
     """
-    with Image.open(io.BytesIO(original)) as picture:
+    with open_picture(original) as picture:
         width, height = picture.size
         if width * height > MAX_PIXELS:
             raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
@@ -49,6 +70,7 @@ def shrink(original: bytes, image_size: int) -> Picture:
         upright = ImageOps.exif_transpose(picture)
         upright.thumbnail((image_size, image_size), Image.Resampling.LANCZOS, reducing_gap=None)
         small, file = as_rgb(upright), io.BytesIO()
+        small.info.clear()  # a JPEG's comment would be written again
         small.save(file, "JPEG", quality=JPEG_QUALITY)
     return Picture(file.getvalue(), width, height, perceptual_hash(small))
 

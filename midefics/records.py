@@ -32,7 +32,11 @@ class Case(Record):
     """Unique over all sources: `isic/ISIC_0000015`."""
     source: str
     path: Path
-    """The image file in the archive."""
+    """The image file in the archive, or the table that holds its bytes."""
+    content: bytes | None = None
+    """The image file's bytes where they lie in a table; else they are read from `path`."""
+    origin: str = ""
+    """Where the row came from, as `Rejected` tells it; the file's name where empty."""
     group: str
     """The archive's own key of what must never be split: a patient, a lesion, an article. Hashed at ingest."""
     links: tuple[str, ...] = ()

@@ -20,6 +20,22 @@ def test_exif_is_gone_and_the_picture_upright() -> None:
         assert not picture.getexif()
 
 
+def test_a_comment_in_the_file_is_gone() -> None:
+    file = io.BytesIO()
+    Image.open(io.BytesIO(jpeg())).save(file, "JPEG", comment=b"Jane Doe, born 1950")
+    assert b"Jane Doe" in file.getvalue()
+    assert b"Jane Doe" not in shrink(file.getvalue(), 60).content
+
+
+def test_what_is_wrong_with_a_file_is_told_in_the_same_words_every_time() -> None:
+    said = set()
+    for content in (b"GIF89a, not a JPEG", b"GIF89a, not a PNG"):
+        with pytest.raises(ValueError, match="no JPEG or PNG file: it begins with b'GIF89a, '") as error:
+            shrink(content, 60)
+        said.add(str(error.value))
+    assert len(said) == 1
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1"])
 def test_every_mode_becomes_rgb(mode: str) -> None:
     assert as_rgb(Image.new("RGB", (8, 8), "red").convert(mode)).mode == "RGB"

@@ -91,11 +91,9 @@ def _made(pair: Paired, image_size: int, salt: str) -> Row | Rejected:
     try:
         return _row(found, pair.made, image_size, salt)
     except BROKEN as error:
-        # The message may hold the machine's path.
-        detail = str(error).replace(str(found.path), found.path.name)
-        return Rejected(
-            id=found.id, source=found.source, reason="unreadable image", detail=detail, origin=found.path.name
-        )
+        origin = found.origin or found.path.name
+        detail = str(error).replace(str(found.path), origin)  # the message may hold the machine's path
+        return Rejected(id=found.id, source=found.source, reason="unreadable image", detail=detail, origin=origin)
 
 
 def _row(case: Case, made: Row | None, image_size: int, salt: str) -> Row:
@@ -109,12 +107,13 @@ def _row(case: Case, made: Row | None, image_size: int, salt: str) -> Row:
     }
     if made:
         return made.model_copy(update=told)
-    original = case.path.read_bytes()
-    picture = shrink(original, image_size)
+    archive = source(case.source)
+    original = case.path.read_bytes() if case.content is None else case.content
+    picture = shrink(original, image_size, archive.picture)
     return Row(
         id=case.id,
         source=case.source,
-        role=source(case.source).role,
+        role=archive.role,
         image=picture.content,
         image_sha256=hashlib.sha256(original).hexdigest(),
         phash=picture.phash,
