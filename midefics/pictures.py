@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 JPEG_QUALITY = 92
 FORMATS = ("JPEG", "PNG")
@@ -14,8 +14,16 @@ MAX_PIXELS = 200_000_000
 """A picture that claims more is refused unopened: a decompression bomb, or a scan nobody meant to train on."""
 HEADROOM = 1.4
 """Decoded at least at this many times the side wanted."""
-MAKING = 2
+MAKING = 3
 """Raise it when pictures come out otherwise than before, so that none made before is used again."""
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+"""What sets a picture upright, by EXIF's orientation. Pillow's `exif_transpose` also writes the EXIF anew, and fails on
+what some cameras put there."""
+SWAPPING = {UPRIGHT[orientation] for orientation in (5, 6, 7, 8)}
 BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What Pillow's decoders raise on files that are no image, or a broken one."""
 
@@ -64,12 +72,12 @@ def shrink(original: bytes, image_size: int, open_picture: Callable[[bytes], Ima
         width, height = picture.size
         if width * height > MAX_PIXELS:
             raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
-        if picture.getexif().get(0x0112, 1) >= 5:  # orientation tags 5 to 8 swap the sides
+        turn = UPRIGHT.get(picture.getexif().get(0x0112) or 1)
+        if turn in SWAPPING:
             width, height = height, width
         _decode_smaller(picture, image_size)
-        upright = ImageOps.exif_transpose(picture)
-        upright.thumbnail((image_size, image_size), Image.Resampling.LANCZOS, reducing_gap=None)
-        small, file = as_rgb(upright), io.BytesIO()
+        picture.thumbnail((image_size, image_size), Image.Resampling.LANCZOS, reducing_gap=None)
+        small, file = as_rgb(picture if turn is None else picture.transpose(turn)), io.BytesIO()
         small.info.clear()  # a JPEG's comment would be written again
         small.save(file, "JPEG", quality=JPEG_QUALITY)
     return Picture(file.getvalue(), width, height, perceptual_hash(small))

@@ -20,6 +20,31 @@ def test_exif_is_gone_and_the_picture_upright() -> None:
         assert not picture.getexif()
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_set_upright(orientation: int) -> None:
+    # The corner that EXIF says is shown top left is white; the picture is wider than high.
+    stored = Image.new("L", (8, 4))
+    corner = {1: (0, 0), 2: (7, 0), 3: (7, 3), 4: (0, 3), 5: (0, 0), 6: (0, 3), 7: (7, 3), 8: (7, 0)}[orientation]
+    stored.putpixel(corner, 255)
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    stored.save(file, "PNG", exif=exif)
+    small, width, height, _ = shrink(file.getvalue(), 60)
+    with Image.open(io.BytesIO(small)) as picture:
+        assert picture.size == (width, height) == ((8, 4) if orientation < 5 else (4, 8))
+        assert np.asarray(picture.convert("L"))[0, 0] > 200
+
+
+def test_exif_that_can_not_be_written_again_does_not_stop_a_picture() -> None:
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112], exif[0x0128] = 6, 3
+    Image.open(io.BytesIO(jpeg((80, 40)))).save(file, "JPEG", exif=exif)
+    # The unit of resolution (0x0128) becomes of a type that holds bytes, with a number in it.
+    odd = file.getvalue().replace(b"\x01\x28\x00\x03", b"\x01\x28\x00\x07")
+    assert odd != file.getvalue()
+    assert shrink(odd, 60).width == 40
+
+
 def test_a_comment_in_the_file_is_gone() -> None:
     file = io.BytesIO()
     Image.open(io.BytesIO(jpeg())).save(file, "JPEG", comment=b"Jane Doe, born 1950")

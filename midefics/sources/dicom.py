@@ -20,7 +20,7 @@ from midefics.errors import SourceError
 from midefics.records import Case, Rejected, Scalar, Turn
 from midefics.sources.archive import Metadata, Source
 from midefics.sources.dicom_pixels import UnfitError, frames, picture, quiet, read, shown_frame
-from midefics.sources.reading import NOT_STATED, ask, image_problem, require_folder, with_article
+from midefics.sources.reading import NOT_STATED, ask, image_problem, require_folder
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -42,11 +42,12 @@ SIDES = {"L": "left", "R": "right", "B": "both"}
 ANSWERS = {"YES": True, "NO": False}
 SPOKEN = {"cspine": "cervical spine", "tspine": "thoracic spine", "lspine": "lumbar spine", "wholebody": "whole body"}
 KINDS = {
-    "CR": "X-ray", "DX": "X-ray", "RG": "X-ray", "PX": "panoramic X-ray", "IO": "intraoral X-ray", "MG": "mammogram",
-    "CT": "CT image", "MR": "MRI image", "US": "ultrasound image", "IVUS": "intravascular ultrasound image",
-    "PT": "PET image", "NM": "nuclear medicine image", "XA": "angiogram", "RF": "fluoroscopy image",
-    "OP": "fundus photograph", "OPT": "optical coherence tomography image", "ES": "endoscopic image",
-    "XC": "photograph", "GM": "microscopy image", "SM": "slide microscopy image",
+    "CR": "an X-ray", "DX": "an X-ray", "RG": "an X-ray", "PX": "a panoramic X-ray", "IO": "an intraoral X-ray",
+    "MG": "a mammogram", "CT": "a CT image", "MR": "an MRI image", "US": "an ultrasound image",
+    "IVUS": "an intravascular ultrasound image", "PT": "a PET image", "NM": "a nuclear medicine image",
+    "XA": "an angiogram", "RF": "a fluoroscopy image", "OP": "a fundus photograph",
+    "OPT": "an optical coherence tomography image", "ES": "an endoscopy image", "XC": "a photograph",
+    "GM": "a microscopy image", "SM": "a slide microscopy image",
 }  # fmt: skip
 """What one calls a picture of each modality."""
 
@@ -172,15 +173,21 @@ def conversation(metadata: Metadata) -> tuple[Turn, ...]:
         return ()
     part, side = str(metadata.get("body_part", "")), metadata.get("laterality")
     part = SPOKEN.get(part, part)
-    image = f"{with_article(kind).capitalize()[:2]}{with_article(kind)[2:]}"
-    shown = f"{image} of the {part}." if part else f"{image}."
-    turns = [ask(metadata, ("What does this image show?", "What can be seen in this image?"), shown)]
-    turns.append(ask(metadata, ("Which imaging modality is this?", "How was this image taken?"), f"{kind}."))
+    shown = f"{_capital(kind)} of the {part}." if part else f"{_capital(kind)}."
+    way = _capital(kind.partition(" ")[2].removesuffix(" image"))
+    turns = [
+        ask(metadata, ("What does this image show?", "What can be seen in this image?"), shown),
+        ask(metadata, ("Which imaging modality is this?", "How was this image taken?"), f"{way}."),
+    ]
     if part:
         turns.append(ask(metadata, ("Which body part is it?", "Which part of the body is shown?"), f"The {part}."))
     if side in ("left", "right"):
         turns.append(ask(metadata, ("Which side is it?", "Left or right: which side is shown?"), f"The {side}."))
     return tuple(turns)
+
+
+def _capital(phrase: str) -> str:
+    return phrase[:1].upper() + phrase[1:]
 
 
 SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY, picture=picture)

@@ -146,8 +146,9 @@ def _decoded(dataset: "Dataset", index: int) -> tuple[Any, Any]:
     try:
         return decoder.as_array(dataset, index=index)
     except RuntimeError as error:  # the plugins that are here gave up: on a broken picture, or one beyond them
-        others = "; ".join(decoder.missing_dependencies)
-        raise ValueError(f"{shown(str(error).rpartition(': ')[2])}; others that may read it: {others}") from error
+        others = "; ".join(decoder.missing_dependencies) or "none"
+        told = shown(str(error).rpartition(": ")[2])
+        raise UnfitError("not decoded", f"{told}; other plugins that may: {others}") from error
 
 
 def _require_honest(dataset: "Dataset") -> None:
