@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
@@ -147,7 +148,15 @@ def _lines(file: TextIO) -> Iterator[str]:
 
 def within(root: Path, path: Path) -> bool:
     """Tells whether a path ends inside the archive once every link on its way has been followed."""
-    return os.path.realpath(path).startswith(f"{os.path.realpath(root).rstrip('/')}/")
+    folder, name = os.path.split(path)
+    real = os.path.realpath(path) if path.is_symlink() else f"{_real(folder)}/{name}"
+    return real.startswith(f"{_real(str(root)).rstrip('/')}/")
+
+
+@lru_cache(maxsize=4096)
+def _real(folder: str) -> str:
+    """Where a folder truly lies; looked up once, as an archive has far fewer folders than images."""
+    return os.path.realpath(folder)
 
 
 def name_problem(name: str) -> str | None:
