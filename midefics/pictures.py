@@ -91,7 +91,7 @@ def _decode_smaller(picture: Image.Image, image_size: int) -> None:
     """
     scale = HEADROOM * image_size / max(picture.size)
     if scale < 1:
-        picture.draft("RGB", (int(scale * picture.width), int(scale * picture.height)))
+        picture.draft("RGB", (max(1, int(scale * picture.width)), max(1, int(scale * picture.height))))
 
 
 def as_rgb(picture: Image.Image) -> Image.Image:

@@ -1,14 +1,19 @@
 """The types that cross a stage border: rows, what was rejected, and the manifest that names a stage's output."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 Scalar = str | int | float | bool | None
 Role = Literal["train", "evaluation"]
 Split = Literal["train", "validation", "test"]
 Kind = Literal["images", "validated", "conversations", "dataset", "adapter", "evaluation", "registration", "promotion"]
+AnyPath = Annotated[
+    Path, PlainSerializer(lambda path: os.fsencode(path).decode(errors="backslashreplace"), when_used="json")
+]
+"""A file's name may be bytes that no text stands for."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -31,10 +36,10 @@ class Case(Record):
     id: str
     """Unique over all sources: `isic/ISIC_0000015`."""
     source: str
-    path: Path
+    path: AnyPath
     """The image file in the archive, or the table that holds its bytes."""
-    content: bytes | None = None
-    """The image file's bytes where they lie in a table; else they are read from `path`."""
+    content: bytes | None = Field(None, exclude=True, repr=False)
+    """The image file's bytes where they lie in a table; else they are read from `path`. In no dump, and in no log."""
     origin: str = ""
     """Where the row came from, as `Rejected` tells it; the file's name where empty."""
     group: str

@@ -45,6 +45,12 @@ def test_exif_that_can_not_be_written_again_does_not_stop_a_picture() -> None:
     assert shrink(odd, 60).width == 40
 
 
+def test_a_strip_is_shrunk_to_a_line() -> None:
+    small, width, height, _ = shrink(jpeg((2, 1600)), 160)
+    assert (width, height) == (2, 1600)
+    assert Image.open(io.BytesIO(small)).size == (1, 160)
+
+
 def test_a_comment_in_the_file_is_gone() -> None:
     file = io.BytesIO()
     Image.open(io.BytesIO(jpeg())).save(file, "JPEG", comment=b"Jane Doe, born 1950")

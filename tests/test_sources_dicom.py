@@ -1,6 +1,10 @@
+import contextlib
 import hashlib
 import io
 import logging
+import os
+import random
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,7 @@ from midefics.records import Case
 from midefics.sources import dicom
 from midefics.sources.dicom_pixels import picture
 from midefics.stages import ingest
+from tests.hostile import traps
 from tests.rows import make_services
 
 SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -258,6 +263,83 @@ def test_files_of_many_makers_are_read_or_rejected_with_a_reason():
                 outcomes["unreadable"] += 1
     assert outcomes["read"] >= 60
     assert outcomes["unreadable"] <= 10
+
+
+def test_flipped_and_cut_files_are_read_or_told_to_be_broken(tmp_path):
+    chance = random.Random(0)  # noqa: S311 (bits, no secret)
+    whole = [path.read_bytes() for path in sorted(SHIPPED.glob("*.dcm")) if path.stat().st_size < 10_000]
+    for number in range(400):
+        content = bytearray(chance.choice(whole))
+        for _ in range(chance.choice((1, 4, 16))):
+            content[chance.randrange(min(len(content), 2000))] = chance.randrange(256)
+        content = content[: chance.randrange(len(content))] if number % 10 == 0 else content
+        (tmp_path / f"{number}").write_bytes(content)
+    found = list(dicom.cases(tmp_path))
+    assert len(found) == 400
+    for one in found:
+        with contextlib.suppress(ValueError):
+            one.model_dump_json()
+            shrink(one.path.read_bytes() if isinstance(one, Case) else b"", 160, picture)
+
+
+def test_sequences_nested_without_end_are_told_to_be_broken(tmp_path):
+    # (0008,1140) in an item of (0008,1140), twenty thousand times, of undefined length, which pydicom reads recursively.
+    opening = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    content = encoded(dataset())
+    meta = content[: content.index(b"\x08\x00\x16\x00")]
+    (found,) = dicom.cases(folder(tmp_path, deep=meta + opening * 20_000))
+    assert found.reason in ("unreadable header", "no picture")
+
+
+def test_folders_nested_without_end_are_walked(tmp_path):
+    deepest = tmp_path / "a"
+    deepest.mkdir()
+    for _ in range(1200):
+        deepest = deepest / "a"
+        deepest.mkdir()
+    (deepest / "IM1").write_bytes(encoded(dataset()))
+    try:
+        assert isinstance(next(dicom.cases(tmp_path)), Case)
+    finally:  # one by one: pytest's own cleaning up is recursive
+        (deepest / "IM1").unlink()
+        while deepest != tmp_path:
+            deepest.rmdir()
+            deepest = deepest.parent
+
+
+@pytest.mark.parametrize("trap", traps(Path()))
+def test_links_pipes_and_folders_are_rejected_unopened(tmp_path, trap):
+    outside = folder(tmp_path / "private", secret=encoded(dataset())) / "CD" / "SERIES" / "secret"
+    root = folder(tmp_path / "archive", IM1=encoded(dataset()))
+    traps(outside)[trap](root / "IM2")
+    reasons = [one.reason for one in dicom.cases(root) if not isinstance(one, Case)]
+    assert reasons == {
+        "folder": [],
+        "pipe": ["not a file"],
+        "link_to_nothing": ["missing image"],
+        "link_to_itself": ["missing image"],
+    }.get(trap, ["path outside the archive"])
+
+
+def test_a_header_that_is_compressed_is_not_unpacked(tmp_path):
+    content = (SHIPPED / "image_dfl.dcm").read_bytes()
+    start = 144 + int.from_bytes(
+        content[140:144], "little"
+    )  # as long as (0002,0000) says, the header is not compressed
+    bomb = zlib.compressobj(wbits=-15)
+    (found,) = dicom.cases(folder(tmp_path, x=content[:start] + bomb.compress(bytes(2**25)) + bomb.flush()))
+    assert found.reason == "unsupported compression"
+    with pytest.raises(ValueError, match="Deflated"):
+        picture(content)
+
+
+@pytest.mark.parametrize("name", [b"DOE\nJANE", b"\xff\xfe", b"x" * 255, "\u202egpj".encode()], ids=repr)
+def test_any_name_will_do(tmp_path, name):
+    (tmp_path / os.fsdecode(name)).write_bytes(encoded(dataset()))
+    config = load_config("demo", {"dicom": tmp_path}).only(["dicom"])
+    services = make_services(tmp_path / ".home")
+    (row,) = services.storage.rows(ingest.run(config, services=services))
+    assert row.id == f"dicom/{hashlib.sha256(name).hexdigest()[:16]}"
 
 
 @pytest.mark.parametrize(

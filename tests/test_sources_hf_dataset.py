@@ -235,6 +235,13 @@ def test_pictures_that_were_no_files_are_opened(format_):
     assert hf_dataset.SOURCE.picture(file.getvalue()).size == (64, 48)
 
 
+def test_an_unchanged_data_set_is_not_read_in_again(tmp_path):
+    shard(tmp_path / "archive", *(row(f"{number}") for number in range(4)))
+    config = load_config("demo", {"hf_dataset": tmp_path / "archive"}).only(["hf_dataset"])
+    services = make_services(tmp_path)
+    assert ingest.run(config, services=services) == ingest.run(config, services=services)
+
+
 def test_its_rows_pass_the_label_writer_by(tmp_path):
     shard(tmp_path / "archive", *(row(f"{number}") for number in range(4)))
     config = load_config("demo", {"hf_dataset": tmp_path / "archive"}).only(["hf_dataset"])

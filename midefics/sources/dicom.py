@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from midefics.errors import SourceError
 from midefics.records import Case, Rejected, Scalar, Turn
 from midefics.sources.archive import Metadata, Source
-from midefics.sources.dicom_pixels import UnfitError, frames, picture, quiet, read, shown_frame
+from midefics.sources.dicom_pixels import UnfitError, frames, picture, read, shown_frame
 from midefics.sources.reading import NOT_STATED, ask, image_problem, require_folder
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _case(root: Path, path: Path, identifier: str, origin: str) -> Case | Reject
     problem, detail = image_problem(root, path), ""
     try:
         if not problem:
-            with path.open("rb") as file, quiet():
+            with path.open("rb") as file:
                 header = read(file, HEADER)
                 return None if header.get("SOPClassUID") == DIRECTORY else _described(header, path, identifier, origin)
     except UnfitError as error:

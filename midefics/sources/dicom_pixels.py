@@ -2,9 +2,6 @@
 
 import io
 import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -47,6 +44,7 @@ def read(file: BinaryIO, only: tuple[str, ...] | None = None) -> "Dataset":
     from pydicom.tag import Tag
     from pydicom.uid import UID
 
+    _hush()
     file.seek(128)
     if file.read(len(MARK)) != MARK:
         raise UnfitError("not DICOM", "no DICM at byte 128")
@@ -82,18 +80,12 @@ def _require_decodable(syntax: "UID") -> None:
         )
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps what pydicom has to say of a file's values out of the log: it quotes them."""
-    log = logging.getLogger("pydicom")
-    before = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(before)
+def _hush() -> None:
+    """Keeps what pydicom has to say of a file's values out of the log, as it quotes them. For all threads, and for good."""
+    from pydicom import config
+
+    config.settings.reading_validation_mode = config.IGNORE
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 
 def picture(original: bytes) -> Image.Image:
@@ -106,8 +98,7 @@ def picture(original: bytes) -> Image.Image:
         ValueError: it can't be.
     """
     try:
-        with quiet():
-            return _rendered(read(io.BytesIO(original)))
+        return _rendered(read(io.BytesIO(original)))
     except UnfitError:
         raise
     except Exception as error:  # pydicom raises nearly anything on a broken file
