@@ -265,11 +265,17 @@ def test_a_line_that_names_no_package_is_refused_and_never_run(
     assert not list(tmp_path.rglob("hacked*"))
 
 
-@pytest.mark.parametrize("figure", ["../evil.jpg", "/etc/passwd", "a/b.jpg", "..", ".", "", "-x\0.jpg", ".hidden"])
+@pytest.mark.parametrize("figure", ["../evil.jpg", "/etc/passwd", "a/b.jpg", "..", ".", "", ".hidden"])
 def test_a_figure_whose_name_is_a_path_is_refused(server: ArchiveServer, tmp_path: Path, figure: str) -> None:
     checkout(tmp_path, line(1, figure))
     assert run(server, tmp_path).failed == {"link not allowed": 1}
     assert not server.seen
+
+
+def test_a_list_that_is_no_text_stops_the_run(server: ArchiveServer, tmp_path: Path) -> None:
+    checkout(tmp_path, line(1, "-x\0.jpg"))
+    with pytest.raises(SourceError, match=r"dlinks.txt is not a readable text file: it holds NUL"):
+        run(server, tmp_path)
 
 
 def test_an_id_that_is_a_path_stops_the_run(server: ArchiveServer, tmp_path: Path) -> None:

@@ -251,6 +251,10 @@ def test_pixel_data_a_little_longer_than_they_should_be_are_read():
 
 def test_files_of_many_makers_are_read_or_rejected_with_a_reason():
     found = list(dicom.cases(SHIPPED))
+    files = [path for path in SHIPPED.rglob("*") if path.is_file()]
+    directories = [path for path in files if b"1.2.840.10008.1.3.10" in path.read_bytes()[:400]]
+    assert len(directories) > 5
+    assert len(found) == len(files) - len(directories)
     reasons = Counter(one.reason for one in found if not isinstance(one, Case))
     assert set(reasons) <= {"no picture", "not DICOM", "unsupported compression", "unreadable header"}
     outcomes = Counter()

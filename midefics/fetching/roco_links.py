@@ -61,7 +61,7 @@ def figures(root: Path) -> Iterator[Figure]:
             f"roco: no dlinks.txt below {root}; put an official checkout there (https://github.com/razorx89/roco-dataset)"
         )
     for path in lists:
-        for number, line in enumerate(text_lines("roco", path), start=1):
+        for number, line in enumerate(text_lines("roco", root, path), start=1):
             yield _figure(path, number, line)
 
 

@@ -34,7 +34,7 @@ OLDEST = 90
 """Years; a higher age is given as this one: so few reach it that it would tell who they are."""
 
 HEADER = (
-    "SOPClassUID", "Modality", "BodyPartExamined", "ViewPosition", "Laterality", "ImageLaterality", "PatientSex",
+    "Modality", "BodyPartExamined", "ViewPosition", "Laterality", "ImageLaterality", "PatientSex",
     "PatientAge", "PatientID", "StudyInstanceUID", "BurnedInAnnotation", "NumberOfFrames", "Rows", "Columns",
 )  # fmt: skip
 SEXES = {"F": "female", "M": "male", "O": "other"}
@@ -109,7 +109,8 @@ def _case(root: Path, path: Path, identifier: str, origin: str) -> Case | Reject
         if not problem:
             with path.open("rb") as file:
                 header = read(file, HEADER)
-                return None if header.get("SOPClassUID") == DIRECTORY else _described(header, path, identifier, origin)
+            directory = header.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY
+            return None if directory else _described(header, path, identifier, origin)
     except UnfitError as error:
         problem, detail = error.reason, error.detail
     except Exception as error:  # pydicom raises nearly anything on a broken file; its words may quote a name

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import warnings
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -86,6 +87,7 @@ def _hush() -> None:
 
     config.settings.reading_validation_mode = config.IGNORE
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="pydicom")
 
 
 def picture(original: bytes) -> Image.Image:
