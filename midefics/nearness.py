@@ -3,20 +3,102 @@
 Two 64-bit hashes that differ in at most 7 bits differ in at most one bit of one of their four 16-bit quarters (else
 two in each make eight). So each quarter is sorted, every value looked up with none or one of its bits turned, and only
 what is found there compared (multi-index hashing, Norouzi et al. 2012).
+
+A hash only says whom to compare: two hands on two films may share it. Whether two pictures are one and the same shot is
+decided by their thumbnails (`alike`).
 """
 
+import io
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 MAX_DISTANCE = 7
 QUARTERS, BITS = 4, 16
 CANDIDATES_AT_ONCE = 4_000_000
 """Bounds the memory: some 100 bytes each."""
 
+COMPARED_AT_ONCE = 8192
+"""Pairs of thumbnails: bounds the memory, some 8 kB each."""
+
+THUMBNAIL_SIDE = 32
+"""Pixels."""
+FLAT = 1.0
+"""Standard deviation of a thumbnail's grey values (0 to 255) below which it shows nothing."""
+ALIKE = 0.99
+"""Correlation of the grey values of two thumbnails from which on they show one shot. Saved again as JPEG of quality 40, halved,
+made grey or flatter, 201 real pictures stay above 0.999; a fifth brighter, 95 in 100 above 0.995; with a fiftieth cropped off
+every side few X-rays are known again. The most alike of different pictures reach 0.957 among 90 of ISIC, 0.893 among 111 of
+VQA-RAD, 0.990 among drawn X-rays."""
+
 Indices = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
+Thumbnails = NDArray[np.uint8]
+
+
+def thumbnail(picture: Image.Image) -> Thumbnails:
+    """A picture's grey values on a small square, `(1024,)`: what `alike` compares."""
+    side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    return np.asarray(picture.convert("L").resize(side, Image.Resampling.BILINEAR)).ravel()
+
+
+def alike(one: bytes, other: bytes) -> bool:
+    """Tells whether two image files show one shot, whatever their sizes and encodings; two blank ones are not alike.
+
+    Raises:
+        pictures.BROKEN: one of them can't be decoded.
+    """
+    with Image.open(io.BytesIO(one)) as first, Image.open(io.BytesIO(other)) as second:
+        return bool(_correlations(thumbnail(first)[None], thumbnail(second)[None])[0] >= ALIKE)
+
+
+def alike_pairs(hashes: Hashes, thumbnails: Thumbnails, distance: int) -> Iterator[Indices]:
+    """Every pair of images with near hashes and thumbnails that are alike, also within a crowd of one and the same hash.
+
+    Args:
+        hashes: `(images,)`.
+        thumbnails: `(images, 1024)`, in memory or mapped.
+        distance: bits, at most 7.
+
+    Yields:
+        `(pairs, 2)`, the earlier image first; a portion at a time, each pair once.
+
+    Raises:
+        ValueError: the distance is negative or above 7.
+    """
+    values, inverse = np.unique(hashes, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    bounds = np.searchsorted(inverse[order], np.arange(len(values) + 1))
+    pairs = np.concatenate([near_pairs(values, distance), np.repeat(np.arange(len(values)), 2).reshape(-1, 2)])
+    counts = np.diff(bounds)
+    ones, partners = _candidates(bounds[pairs[:, 0]], bounds[pairs[:, 0] + 1], 0, order)
+    ones, partners = partners, pairs[ones, 1]  # every image of the first hash, beside the second hash
+    alone = (counts[partners] == 1) & (order[bounds[partners]] == ones)
+    ones, partners = ones[~alone], partners[~alone]
+    for low, high in _portions(counts[partners], COMPARED_AT_ONCE):
+        one, other = _candidates(bounds[partners[low:high]], bounds[partners[low:high] + 1], 0, order)
+        one = ones[low:high][one]
+        # Two images of one hash meet twice, images of two hashes once in either order.
+        kept = (inverse[one] != inverse[other]) | (one < other)
+        one, other = one[kept], other[kept]
+        same = _correlations(thumbnails[one], thumbnails[other]) >= ALIKE
+        yield np.sort(np.stack([one[same], other[same]], axis=1), axis=1)
+
+
+def _correlations(ones: Thumbnails, others: Thumbnails) -> NDArray[np.float32]:
+    return np.einsum("ij,ij->i", _standardised(ones), _standardised(others))
+
+
+def _standardised(thumbnails: Thumbnails) -> NDArray[np.float32]:
+    """Mean 0 and length 1; a flat one, or one of noise that only rounding left, is all 0."""
+    values = thumbnails.astype(np.float32)
+    values -= values.mean(axis=1, keepdims=True)
+    lengths = np.sqrt((values**2).sum(axis=1, keepdims=True))
+    lengths[lengths < FLAT * THUMBNAIL_SIDE] = np.inf
+    values /= lengths
+    return values
 
 
 def parsed(hashes: Sequence[str]) -> Hashes:
@@ -59,7 +141,7 @@ def _near(values: Hashes, distance: int) -> Iterator[Indices]:
         bounds = np.searchsorted(keys[order], np.arange((1 << BITS) + 1))
         for mask in turned:
             starts, ends = bounds[keys ^ mask], bounds[(keys ^ mask) + 1]
-            for low, high in _portions(ends - starts):
+            for low, high in _portions(ends - starts, CANDIDATES_AT_ONCE):
                 one, other = _candidates(starts[low:high], ends[low:high], low, order)
                 kept = one < other
                 one, other = one[kept], other[kept]
@@ -67,13 +149,13 @@ def _near(values: Hashes, distance: int) -> Iterator[Indices]:
                 yield np.stack([one[near], other[near]], axis=1)
 
 
-def _portions(counts: Indices) -> Iterator[tuple[int, int]]:
-    """Ranges of images with about `CANDIDATES_AT_ONCE` candidates each."""
+def _portions(counts: Indices, at_once: int) -> Iterator[tuple[int, int]]:
+    """Ranges of images with about `at_once` candidates each."""
     totals = np.cumsum(counts)
     low = 0
     while low < len(counts):
         before = totals[low - 1] if low else 0
-        high = max(low + 1, int(np.searchsorted(totals, before + CANDIDATES_AT_ONCE, side="right")))
+        high = max(low + 1, int(np.searchsorted(totals, before + at_once, side="right")))
         yield low, high
         low = high
 
