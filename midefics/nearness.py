@@ -88,7 +88,8 @@ def alike_pairs(hashes: Hashes, thumbnails: Thumbnails, distance: int) -> Iterat
 
 
 def _correlations(ones: Thumbnails, others: Thumbnails) -> NDArray[np.float32]:
-    return np.einsum("ij,ij->i", _standardised(ones), _standardised(others))
+    correlations: NDArray[np.float32] = np.einsum("ij,ij->i", _standardised(ones), _standardised(others))
+    return correlations
 
 
 def _standardised(thumbnails: Thumbnails) -> NDArray[np.float32]:

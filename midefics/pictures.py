@@ -23,6 +23,8 @@ class Picture(NamedTuple):
     height: int
     phash: str
     """64-bit perceptual hash of the picture, 16 hexadecimal digits: near-duplicates differ in a few bits."""
+    format: str
+    """Of the original, told by its bytes, and its colour mode: `JPEG RGB`."""
 
 
 def shrink(original: bytes, image_size: int) -> Picture:
@@ -37,6 +39,7 @@ def shrink(original: bytes, image_size: int) -> Picture:
     """
     with Image.open(io.BytesIO(original)) as picture:
         width, height = picture.size
+        kind = f"{picture.format} {picture.mode}"
         if width * height > MAX_PIXELS:
             raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
         if picture.getexif().get(0x0112, 1) >= 5:  # orientation tags 5 to 8 swap the sides
@@ -47,7 +50,7 @@ def shrink(original: bytes, image_size: int) -> Picture:
         upright.thumbnail((image_size, image_size), Image.Resampling.LANCZOS, reducing_gap=None)
         small, file = as_rgb(upright), io.BytesIO()
         small.save(file, "JPEG", quality=JPEG_QUALITY)
-    return Picture(file.getvalue(), width, height, perceptual_hash(small))
+    return Picture(file.getvalue(), width, height, perceptual_hash(small), kind)
 
 
 def as_rgb(picture: Image.Image) -> Image.Image:

@@ -65,6 +65,8 @@ class Row(Record):
     width: int
     """Of the archive's own picture, pixels."""
     height: int
+    format: str = ""
+    """Of the archive's own file: its true format, its colour mode and its name's ending, `JPEG RGB .jpg`."""
     metadata: dict[str, Scalar]
     licence: str
     attribution: str

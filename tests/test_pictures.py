@@ -14,7 +14,7 @@ def test_exif_is_gone_and_the_picture_upright() -> None:
     exif[0x010F] = "A camera"
     file = io.BytesIO()
     Image.open(io.BytesIO(jpeg((80, 40)))).save(file, "JPEG", exif=exif)
-    small, width, height, _ = shrink(file.getvalue(), 60)
+    small, width, height, *_ = shrink(file.getvalue(), 60)
     with Image.open(io.BytesIO(small)) as picture:
         assert (picture.size, width, height) == ((30, 60), 40, 80)
         assert not picture.getexif()

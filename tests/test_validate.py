@@ -60,7 +60,7 @@ def test_validate_passes_rows_on_unchanged_and_by_id_when_several_inputs_are_uno
     assert list(services.storage.rows(manifest)) == second + first
     again = validate.run(config(), *reversed(inputs), services=services)
     assert again.digest == manifest.digest
-    assert manifest.facts["expectations"] == manifest.facts["expectations_met"] == 11
+    assert manifest.facts["expectations"] == manifest.facts["expectations_met"] == 19
     assert sorted(manifest.parents) == sorted(one.digest for one in inputs)
 
 
@@ -116,7 +116,9 @@ def test_data_docs_forget_the_oldest_runs(tmp_path: Path) -> None:
     results = tmp_path / "great_expectations" / "results" / "isic" / "demo"
     for day in range(1, KEPT_RUNS + 3):
         (results / f"202601{day:02d}T000000.000000Z").mkdir(parents=True)
-    Expectations(tmp_path).verdicts({}, {}, "demo")
+    expectations = Expectations(tmp_path)
+    with expectations.judging(lambda _: ()) as judgement:
+        expectations.publish(judgement, "demo")
     kept = sorted(run.name for run in results.iterdir())
     assert len(kept) == KEPT_RUNS
     assert kept[0].startswith("20260103")

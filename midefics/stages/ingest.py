@@ -81,6 +81,7 @@ def _row(case: Case, image_size: int, salt: str) -> Row:
         phash=picture.phash,
         width=picture.width,
         height=picture.height,
+        format=f"{picture.format} {case.path.suffix.lower()}".strip(),
         metadata=case.metadata,
         licence=case.licence,
         attribution=case.attribution,
