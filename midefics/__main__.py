@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from midefics.commands import platform, stages
+from midefics.commands import platform, quarantine, stages
 from midefics.commands.options import Debugging
 from midefics.errors import MideficsError
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 for _family in (stages, platform):
     app.add_typer(_family.app)
+app.add_typer(quarantine.app, name="quarantine")
 
 
 def main() -> NoReturn:

@@ -67,7 +67,7 @@ class ValidateConfig(Record):
     """Bits in which the perceptual hashes of two pictures may differ for them to be compared as near-duplicates."""
     max_bad_share: Probability = 0.25
     """Fail when a larger share of a source's rows is put in quarantine."""
-    checks: dict[str, CheckConfig] = {}
+    checks: dict[str, CheckConfig] = Field(default_factory=dict)
     """By a check's reason, as the quarantine and the Data Docs name it: `blank image: {action: fail, max_share: 0.01}`."""
 
 

@@ -77,9 +77,8 @@ def _colourfulness(rgb: NDArray[np.uint8]) -> float:
 
 
 def _filled_below(rgb: NDArray[np.uint8]) -> float:
-    filled = ((rgb >= FILL[0]) & (rgb <= FILL[1])).all(axis=(1, 2))[::-1]
-    rows = len(filled) if filled.all() else int(filled.argmin())
-    return rows / len(filled)
+    other = np.flatnonzero(((rgb < FILL[0]) | (rgb > FILL[1])).any(axis=(1, 2)))
+    return 1 - (int(other[-1]) + 1) / len(rgb) if len(other) else 1.0
 
 
 def _letters(grey: Grey) -> NDArray[np.int64]:
@@ -93,7 +92,8 @@ def _letters(grey: Grey) -> NDArray[np.int64]:
     boxes = np.array([(y.start, y.stop, x.start, x.stop) for y, x in ndimage.find_objects(labels)])
     heights, widths = boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]
     kept = (heights >= LETTER_HEIGHTS[0]) & (heights <= LETTER_HEIGHTS[1]) & (widths <= 1.6 * heights + 1)
-    return boxes[kept & (np.bincount(labels.ravel())[1:] >= LETTER_HEIGHTS[0])]
+    letters: NDArray[np.int64] = boxes[kept & (np.bincount(labels.ravel())[1:] >= LETTER_HEIGHTS[0])]
+    return letters
 
 
 def _opened(grey: Grey) -> Grey:

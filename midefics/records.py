@@ -84,6 +84,8 @@ class Rejected(Record):
     source: str
     reason: str
     """A short stable code that counts can be kept by: `unreadable image`."""
+    also: tuple[str, ...] = ()
+    """What else it would have been rejected for."""
     detail: str
     origin: str
     """Where the row came from: a path inside the archive, or the digest of the input."""

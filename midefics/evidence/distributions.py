@@ -28,7 +28,7 @@ class Bar(NamedTuple):
     """One value and how often it occurs."""
 
     name: str
-    count: int
+    rows: int
     share: float
 
 

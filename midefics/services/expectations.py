@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from midefics.errors import DataError, StorageError
+from midefics.errors import StorageError
 from midefics.records import Scalar
 from midefics.services.outcomes import Outcome
 

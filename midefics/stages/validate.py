@@ -33,8 +33,8 @@ Columns = dict[str, Scalar]
 class Failed(NamedTuple):
     """Why a row is not let through."""
 
-    reason: str
-    """The first that nobody released it from."""
+    reasons: list[str]
+    """In the order of the checks, without those that a person released it from."""
     partner: str | None
     """The row that it is the same file or shot as."""
 
@@ -155,7 +155,7 @@ def _decided(verdicts: Mapping[str, Verdict], likeness: Likeness, released: Rele
             remaining = [one for one in reasons if one == UNREADABLE or (digest, one) not in released]
             if remaining:
                 kept[row] = remaining
-                judged.failed[row] = Failed(remaining[0], likeness.partner(place))
+                judged.failed[row] = Failed(remaining, likeness.partner(place))
             else:
                 judged.released[row] = reasons
         judged.verdicts[source] = verdict._replace(failed=kept)
@@ -195,10 +195,12 @@ def _pass_or_reject(row: Row, judged: Judged, draft: Draft, profile: Profile) ->
         draft.add(row)
         profile.accept(row)
         return
+    reason, *also = failed.reasons
     detail = f"the same as {failed.partner}; " if failed.partner else ""
     detail += f"{row.width} x {row.height} pixels; see {INDEX}"
-    draft.reject(Rejected(id=row.id, source=row.source, reason=failed.reason, detail=detail, origin=row.image_sha256))
-    profile.reject(row, failed.reason)
+    digest = row.image_sha256
+    draft.reject(Rejected(id=row.id, source=row.source, reason=reason, also=tuple(also), detail=detail, origin=digest))
+    profile.reject(row, reason)
 
 
 def _facts(judged: Judged) -> dict[str, Scalar]:
