@@ -17,8 +17,6 @@ Grey = NDArray[np.uint8]
 
 FILL = (126, 130)
 """Grey values with which decoders fill what a cut-off JPEG lacks: 128, give or take the rounding of another saving."""
-STROKE = 5
-"""Pixels that strokes of letters are thinner than."""
 STROKE_CONTRAST = 30
 """Grey values by which strokes of letters differ from their ground."""
 LETTER_HEIGHTS = (4, 24)
@@ -97,13 +95,14 @@ def _letters(grey: Grey) -> NDArray[np.int64]:
 
 
 def _opened(grey: Grey) -> Grey:
-    """Without the bright shapes that a square of `STROKE` pixels does not fit into."""
+    """Without the bright shapes that a square of 5 pixels does not fit into (a morphological opening)."""
     for choose in (np.minimum, np.maximum):
-        for axis in (0, 1):
-            length, half = grey.shape[axis], STROKE // 2
-            padded = np.pad(grey, [(half, half) if axis == each else (0, 0) for each in (0, 1)], mode="edge")
-            shifted = [padded.take(range(start, start + length), axis) for start in range(STROKE)]
-            grey = choose.reduce(shifted)
+        padded = np.pad(grey, 2, mode="edge")
+        for _ in range(2):  # of five neighbours along one axis, then along the other: two, four, five
+            two = choose(padded[:-1], padded[1:])
+            four = choose(two[:-2], two[2:])
+            padded = choose(four[:-1], padded[4:]).T
+        grey = padded
     return grey
 
 
