@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from midefics.services.expectations import Check
 
 SHOWN_ROWS = 200
-"""Failing rows on a page of the Data Docs, for each check."""
+"""Failing rows on a page of the Data Docs, for each check; Great Expectations itself keeps as many values."""
 SHOWN_VALUES = 20
 _COUNTS = ("element_count", "missing_count", "unexpected_count")
 
@@ -50,7 +50,8 @@ class Tally:
         self._rows += rows[: SHOWN_ROWS - len(self._rows)]
         self._values += (result.get("unexpected_list") or [])[: SHOWN_ROWS - len(self._values)]
         for entry in result.get("partial_unexpected_counts") or []:
-            self._often[entry["value"]] += entry["count"]
+            if "value" in entry:  # values of several types can't be put in order, which is said in their place
+                self._often[entry["value"]] += entry["count"]
         self.first = self.first or (rows[0]["id"] if rows else None)
         if keep_ids:
             self.ids += [row["id"] for row in rows]
