@@ -50,9 +50,9 @@ def common_checks(limits: ValidateConfig) -> tuple[Check, ...]:
         Check("file_type", "BeInSet", {"value_set": ["as named"]}, "wrong extension",
               "The file's bytes are of the type that its name claims; elsewhere somebody renamed it, or a page was saved.", "warn"),
         Check("text_line", "BeBetween", {"max_value": limits.max_letters}, "text in the image",
-              f"At most {limits.max_letters} letter-like strokes in a row (validate.max_letters). More are mostly writing, and writing may be "
-              "a name: look before you publish. About two in three lines of writing are found, and one text-free picture "
-              "in 50 is suspected.", "warn"),
+              f"At most {limits.max_letters} letter-like strokes in a row (validate.max_letters). More are writing or a ruler, and "
+              "writing may be a name: look before you publish. Of lines written on real pictures three in five are found at 336 "
+              "pixels, hardly any at 160; of 201 cut-outs without writing none is suspected.", "warn"),
         Check("licence", "NotBeInSet", {"value_set": ["", "not stated"]}, "licence not stated",
               "A licence is named: else look who may use the picture before you publish what is trained on it.", "warn"),
     )  # fmt: skip
