@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from midefics.commands import export, fetch, platform, stages
+from midefics.commands import export, fetch, platform, quarantine, stages
 from midefics.commands.options import Debugging
 from midefics.errors import MideficsError
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 for _family in (stages, fetch, export, platform):
     app.add_typer(_family.app)
+app.add_typer(quarantine.app, name="quarantine")
 
 
 def main() -> NoReturn:

@@ -90,6 +90,17 @@ class IngestConfig(Record):
     """Pictures made at once; as many as there are cores where unset."""
 
 
+class CheckConfig(Record):
+    """What becomes of the rows that fail one check."""
+
+    action: Literal["warn", "quarantine", "fail"] | None = None
+    """`warn` lets them through and counts them, `quarantine` does not let them through, `fail` stops the run as well.
+    As the table of checks says where unset."""
+    max_share: Probability | None = None
+    """Stop the run when a larger share of a source's rows fails, whatever the action. Unset: none is too large; with
+    `fail`, any is."""
+
+
 class ValidateConfig(Record):
     """What is let through to labelling."""
 
@@ -98,7 +109,16 @@ class ValidateConfig(Record):
     max_aspect: PositiveFloat = 4.0
     min_contrast: Annotated[float, Field(ge=0)] = 4.0
     """Standard deviation of the grey values (0 to 255) under which a picture counts as blank."""
+    min_entropy: Annotated[float, Field(ge=0, le=8)] = 2.0
+    """Bits of the grey values' distribution under which a picture counts as nearly blank; real ones have 3.7 and more."""
+    max_letters: Positive = 4
+    """Letter-like strokes in one row from beyond which a picture is suspected of writing."""
+    near_bits: Annotated[int, Field(ge=0, le=7)] = 6
+    """Bits in which the perceptual hashes of two pictures may differ for them to be compared as near-duplicates."""
     max_bad_share: Probability = 0.25
+    """Fail when a larger share of a source's rows is put in quarantine."""
+    checks: dict[str, CheckConfig] = Field(default_factory=dict)
+    """By a check's reason, as the quarantine and the Data Docs name it: `blank image: {action: fail, max_share: 0.01}`."""
 
 
 class LabelConfig(Record):

@@ -14,7 +14,7 @@ MAX_PIXELS = 200_000_000
 """A picture that claims more is refused unopened: a decompression bomb, or a scan nobody meant to train on."""
 HEADROOM = 1.4
 """Decoded at least at this many times the side wanted."""
-MAKING = 3
+MAKING = 4
 """Raise it when pictures come out otherwise than before, so that none made before is used again."""
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -38,6 +38,8 @@ class Picture(NamedTuple):
     height: int
     phash: str
     """64-bit perceptual hash of the picture, 16 hexadecimal digits: near-duplicates differ in a few bits."""
+    format: str
+    """Of the original, told by its bytes, and its colour mode: `JPEG RGB`."""
 
 
 def opened(original: bytes, formats: tuple[str, ...] = FORMATS) -> Image.Image:
@@ -70,6 +72,7 @@ def shrink(original: bytes, image_size: int, open_picture: Callable[[bytes], Ima
     """
     with open_picture(original) as picture:
         width, height = picture.size
+        kind = f"{picture.format} {picture.mode}"
         if width * height > MAX_PIXELS:
             raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
         turn = UPRIGHT.get(picture.getexif().get(0x0112) or 1)
@@ -80,7 +83,7 @@ def shrink(original: bytes, image_size: int, open_picture: Callable[[bytes], Ima
         small, file = as_rgb(picture if turn is None else picture.transpose(turn)), io.BytesIO()
         small.info.clear()  # a JPEG's comment would be written again
         small.save(file, "JPEG", quality=JPEG_QUALITY)
-    return Picture(file.getvalue(), width, height, perceptual_hash(small))
+    return Picture(file.getvalue(), width, height, perceptual_hash(small), kind)
 
 
 def _decode_smaller(picture: Image.Image, image_size: int) -> None:

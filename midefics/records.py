@@ -74,6 +74,8 @@ class Row(Record):
     width: int
     """Of the archive's own picture, pixels."""
     height: int
+    format: str = ""
+    """Of the archive's own file: its true format, its colour mode and its name's ending, `JPEG RGB .jpg`."""
     metadata: dict[str, Scalar]
     licence: str
     attribution: str
@@ -91,6 +93,8 @@ class Rejected(Record):
     source: str
     reason: str
     """A short stable code that counts can be kept by: `unreadable image`."""
+    also: tuple[str, ...] = ()
+    """What else it would have been rejected for."""
     detail: str
     origin: str
     """Where the row came from: a path inside the archive, or the digest of the input."""

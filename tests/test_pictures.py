@@ -14,7 +14,7 @@ def test_exif_is_gone_and_the_picture_upright() -> None:
     exif[0x010F] = "A camera"
     file = io.BytesIO()
     Image.open(io.BytesIO(jpeg((80, 40)))).save(file, "JPEG", exif=exif)
-    small, width, height, _ = shrink(file.getvalue(), 60)
+    small, width, height, *_ = shrink(file.getvalue(), 60)
     with Image.open(io.BytesIO(small)) as picture:
         assert (picture.size, width, height) == ((30, 60), 40, 80)
         assert not picture.getexif()
@@ -29,7 +29,7 @@ def test_every_orientation_is_set_upright(orientation: int) -> None:
     exif, file = Image.Exif(), io.BytesIO()
     exif[0x0112] = orientation
     stored.save(file, "PNG", exif=exif)
-    small, width, height, _ = shrink(file.getvalue(), 60)
+    small, width, height, *_ = shrink(file.getvalue(), 60)
     with Image.open(io.BytesIO(small)) as picture:
         assert picture.size == (width, height) == ((8, 4) if orientation < 5 else (4, 8))
         assert np.asarray(picture.convert("L"))[0, 0] > 200
@@ -46,7 +46,7 @@ def test_exif_that_can_not_be_written_again_does_not_stop_a_picture() -> None:
 
 
 def test_a_strip_is_shrunk_to_a_line() -> None:
-    small, width, height, _ = shrink(jpeg((2, 1600)), 160)
+    small, width, height, *_ = shrink(jpeg((2, 1600)), 160)
     assert (width, height) == (2, 1600)
     assert Image.open(io.BytesIO(small)).size == (1, 160)
 

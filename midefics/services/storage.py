@@ -42,6 +42,7 @@ _COLUMNS: dict[str, tuple[pa.DataType, object]] = {
     "phash": (pa.string(), _TEXT),
     "width": (pa.int64(), _NUMBER),
     "height": (pa.int64(), _NUMBER),
+    "format": (pa.string(), _TEXT),
     "metadata": (pa.string(), _TEXT),
     "licence": (pa.string(), _TEXT),
     "attribution": (pa.string(), _TEXT),

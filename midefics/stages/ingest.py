@@ -119,6 +119,7 @@ def _row(case: Case, made: Row | None, image_size: int, salt: str) -> Row:
         phash=picture.phash,
         width=picture.width,
         height=picture.height,
+        format=f"{picture.format} {case.path.suffix.lower()}".strip(),
         **told,
     )
 
