@@ -404,3 +404,8 @@ def test_ingest_keeps_the_digest_of_the_file_and_no_patient(tmp_path):
 )
 def test_the_conversation_says_what_the_metadata_say(metadata, answers):
     assert [turn.answer for turn in dicom.conversation(metadata)] == answers
+
+
+def test_splits_may_hold_equal_shares_of_each_modality_and_part():
+    assert dicom.SOURCE.label({"modality": "MR", "body_part": "cspine"}) == "MR cspine"
+    assert dicom.SOURCE.label({}) == ""

@@ -11,11 +11,12 @@ from PIL import Image
 
 from midefics.config import load_config
 from midefics.errors import SourceError
+from midefics.exports import export
 from midefics.pictures import shrink
 from midefics.records import Case, Turn
 from midefics.sources import hf_dataset
 from midefics.stages import ingest, label
-from tests.rows import jpeg, make_services
+from tests.rows import jpeg, make_row, make_services
 
 SAID = {"data": [{"question": "What is it?", "answer": "A nevus."}, {"question": "Is it benign?", "answer": "Yes."}]}
 TURNS = (Turn(question="What is it?", answer="A nevus."), Turn(question="Is it benign?", answer="Yes."))
@@ -248,3 +249,13 @@ def test_its_rows_pass_the_label_writer_by(tmp_path):
     services = make_services(tmp_path)
     (first, *_) = services.storage.rows(label.run(config, ingest.run(config, services=services), services=services))
     assert (first.id, first.writer, first.role, first.turns) == ("hf_dataset/0", "archive", "train", TURNS)
+
+
+def test_an_export_in_the_original_shape_is_read_back(tmp_path):
+    rows = [make_row(number, turns=TURNS, split="train") for number in range(3)]
+    export(rows, tmp_path / "out", "original", "skin")
+    cases = list(hf_dataset.cases(tmp_path / "out"))
+    assert [(case.id, case.turns, case.content) for case in cases] == [
+        (f"hf_dataset/{row.id}", TURNS, row.image) for row in rows
+    ]
+    assert {case.metadata["archive_split"] for case in cases} == {"train"}

@@ -187,8 +187,13 @@ def conversation(metadata: Metadata) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
+def seen(metadata: Metadata) -> str:
+    """Modality and part of the body: `MR cspine`."""
+    return " ".join(str(metadata[name]) for name in ("modality", "body_part") if name in metadata)
+
+
 def _capital(phrase: str) -> str:
     return phrase[:1].upper() + phrase[1:]
 
 
-SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY, picture=picture)
+SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY, label=seen, picture=picture)
