@@ -49,6 +49,12 @@ class ValidateConfig(Record):
     min_contrast: Annotated[float, Field(ge=0)] = 4.0
     """Standard deviation of the grey values (0 to 255) under which a picture counts as blank."""
     max_bad_share: Probability = 0.25
+    personal_data: Literal["mask", "quarantine", "off"] = "mask"
+    """What becomes of names, dates, record numbers and addresses of people in captions, metadata and turns. `mask`: they are
+    replaced by `[name]`, `[date]` and the like, and counted. `quarantine`: the row is rejected. `off`: they stay, and reach
+    whoever writes the labels."""
+    mask_years: bool = False
+    """Years that stand alone ("in 2009") are personal data too; HIPAA lets them stay."""
 
 
 class LabelConfig(Record):

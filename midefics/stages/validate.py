@@ -6,11 +6,13 @@ judges the columns, and the same judgement fills the quarantine and the Data Doc
 
 import logging
 import time
+from collections import Counter as Counts
 from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 
 from midefics.config import RunConfig, ValidateConfig
 from midefics.errors import DataError
+from midefics.personal_data import without_personal_data
 from midefics.records import Manifest, Rejected, Row, Scalar
 from midefics.services import Services
 from midefics.services.expectations import INDEX, Check, Expectations, Verdict
@@ -42,6 +44,9 @@ def common_checks(limits: ValidateConfig) -> tuple[Check, ...]:
               "Metadata fields and turns that the archive brings: without any, no question about the image has an answer."),
         Check("licence", "NotBeInSet", {"value_set": ["", "not stated"]}, "licence not stated",
               "A licence is named: else look who may use the picture before you publish what is trained on it.", "warning"),
+        Check("personal_data", "BeBetween", {"max_value": 0}, "personal data",
+              "Names, dates, numbers and addresses of people in its texts; where validate.personal_data is `mask`, they are masked.",
+              "critical" if limits.personal_data == "quarantine" else "warning"),
     )  # fmt: skip
 
 
@@ -96,21 +101,24 @@ def run(config: RunConfig, *images: Manifest, services: Services) -> Manifest:
     expected = sum(manifest.rows for manifest in images)
     log.info("validate: %s rows of %s", expected, ", ".join(manifest.uri for manifest in images))
     with services.progress.track("validate", expected) as counter:
-        tables = _tables(rows_by_id(services.storage, images), counter)
+        tables = _tables(_masked(rows_by_id(services.storage, images), config.validate_), counter)
     suites = {source: common_checks(config.validate_) + SOURCE_CHECKS.get(source, ()) for source in tables}
     verdicts = Expectations(services.settings.home).verdicts(tables, suites, config.name)
     failed = {row: reason for verdict in verdicts.values() for row, reason in verdict.failed.items()}
     _require_enough(tables, verdicts, config.validate_.max_bad_share)
+    masked: Counts[str] = Counts()
     with services.storage.draft("validated", sorted(manifest.digest for manifest in images)) as draft:
-        for row in rows_by_id(services.storage, images):
+        for row, found in _masked(rows_by_id(services.storage, images), config.validate_):
             if row.id in failed:
                 draft.reject(_rejected(row, failed[row.id]))
             else:
                 draft.add(row)
+                masked += found
         draft.facts |= {
             "expectations": sum(verdict.expectations for verdict in verdicts.values()),
             "expectations_met": sum(verdict.met for verdict in verdicts.values()),
             "data_docs": INDEX,
+            **{f"masked_{kind.replace(' ', '_')}": count for kind, count in sorted(masked.items())},
         }
     seconds = time.monotonic() - started
     log.info(
@@ -119,17 +127,28 @@ def run(config: RunConfig, *images: Manifest, services: Services) -> Manifest:
     return draft.manifest
 
 
-def _tables(rows: Iterator[Row], counter: Counter) -> dict[str, list[Columns]]:
+def _masked(rows: Iterator[Row], limits: ValidateConfig) -> Iterator[tuple[Row, Counts[str]]]:
+    """Each row without personal data, unless it is to stay, and what was found in it."""
+    for row in rows:
+        found: Counts[str] = Counts()
+        kept = row if limits.personal_data == "off" else without_personal_data(row, found, limits.mask_years)
+        yield kept, found
+
+
+def _tables(rows: Iterator[tuple[Row, Counts[str]]], counter: Counter) -> dict[str, list[Columns]]:
     """One table for each source, in the order of the ids."""
     tables: dict[str, list[Columns]] = {}
     first_with: dict[str, str] = {}
     last = None
-    for row in rows:
+    for row, found in rows:
         if row.id == last:
             raise DataError(f"{row.source}: {row.id} comes in twice; give each source's images once")
         last = row.id
         first = first_with.setdefault(row.image_sha256, row.id)
-        columns = derived_columns(row) | {"duplicate_of": None if first == row.id else first}
+        columns = derived_columns(row) | {
+            "duplicate_of": None if first == row.id else first,
+            "personal_data": found.total(),
+        }
         tables.setdefault(row.source, []).append(columns)
         counter.advance(note=row.source)
     return tables
