@@ -119,6 +119,12 @@ class ValidateConfig(Record):
     """Fail when a larger share of a source's rows is put in quarantine."""
     checks: dict[str, CheckConfig] = Field(default_factory=dict)
     """By a check's reason, as the quarantine and the Data Docs name it: `blank image: {action: fail, max_share: 0.01}`."""
+    personal_data: Literal["mask", "quarantine", "off"] = "mask"
+    """What becomes of names, dates, record numbers and addresses of people in captions, metadata and turns. `mask`: they are
+    replaced by `[name]`, `[date]` and the like, and counted. `quarantine`: the row is rejected. `off`: they stay, and reach
+    whoever writes the labels."""
+    mask_years: bool = False
+    """Years that stand alone ("in 2009") are personal data too; HIPAA lets them stay."""
 
 
 class LabelConfig(Record):

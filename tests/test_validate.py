@@ -64,7 +64,7 @@ def test_validate_passes_rows_on_unchanged_and_by_id_when_several_inputs_are_uno
     assert list(services.storage.rows(manifest)) == second + first
     again = validate.run(config(), *reversed(inputs), services=services)
     assert again.digest == manifest.digest
-    assert manifest.facts["expectations"] == manifest.facts["expectations_met"] == 19
+    assert manifest.facts["expectations"] == manifest.facts["expectations_met"] == 20
     assert sorted(manifest.parents) == sorted(one.digest for one in inputs)
 
 

@@ -55,6 +55,9 @@ def common_checks(limits: ValidateConfig) -> tuple[Check, ...]:
               "pixels, hardly any at 160; of 201 cut-outs without writing none is suspected.", "warn"),
         Check("licence", "NotBeInSet", {"value_set": ["", "not stated"]}, "licence not stated",
               "A licence is named: else look who may use the picture before you publish what is trained on it.", "warn"),
+        Check("personal_data", "BeBetween", {"max_value": 0}, "personal data",
+              "Names, dates, numbers and addresses of people in its texts; where validate.personal_data is `mask`, they are masked.",
+              "quarantine" if limits.personal_data == "quarantine" else "warn"),
     )  # fmt: skip
 
 
@@ -104,6 +107,16 @@ SOURCE_CHECKS: Mapping[str, tuple[Check, ...]] = {
         Check("image_organ", "BeInSet", {"value_set": ["abdomen", "chest", "head"]}, "unknown organ",
               "Abdomen, chest or head: VQA-RAD has images of these three regions.", "warn"),
         _GREY,
+    ),
+    "hf_dataset": (
+        Check("questions", "BeBetween", {"min_value": 1}, "no questions",
+              "At least one: the archive brings its own conversations."),
+    ),
+    "dicom": (
+        Check("patient_age", "BeBetween", {"min_value": 0, "max_value": 120}, "implausible age",
+              "0 to 120 years."),
+        Check("burned_in_annotation", "NotBeInSet", {"value_set": [True]}, "burned-in annotation",
+              "The file says that its picture has writing in it, and writing may be a name: look before you publish.", "warn"),
     ),
 }  # fmt: skip
 """Over the metadata's names as `sources/` yields them; a check applies where a row of the source has the column."""

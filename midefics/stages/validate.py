@@ -9,13 +9,14 @@ import logging
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from midefics.config import RunConfig
+from midefics.config import RunConfig, ValidateConfig
 from midefics.errors import DataError
 from midefics.evidence.profile import PROFILE, Profile
 from midefics.inspection import Inspection, inspect
+from midefics.personal_data import without_personal_data
 from midefics.records import Manifest, Rejected, Row, Scalar
 from midefics.services import Services
 from midefics.services.expectations import INDEX, Check, Expectations, Judgement, Verdict
@@ -68,12 +69,15 @@ def run(config: RunConfig, *images: Manifest, services: Services) -> Manifest:
         raise DataError(
             "validate: no image is left; look at the quarantine of ingest, or at sources in the configuration"
         )
+    masked: Counter[str] = Counter()
     with services.storage.draft("validated", sorted(manifest.digest for manifest in images)) as draft:
         profile = Profile(config, images)
-        for row in rows_by_id(services.storage, images):
+        for row, found in _masked(rows_by_id(services.storage, images), config.validate_):
             _pass_or_reject(row, judged, draft, profile)
+            masked += Counter() if row.id in judged.failed else found
         profile.write(draft.path, judged.verdicts, len(judged.released))
         draft.facts |= _facts(judged)
+        draft.facts |= {f"masked_{kind.replace(' ', '_')}": count for kind, count in sorted(masked.items())}
     log.info(
         "validate: %s rows in, %s out, %s rejected, %s released, %.1f s",
         expected, draft.rows, len(judged.failed), len(judged.released), time.monotonic() - started,
@@ -86,8 +90,8 @@ def _judged(config: RunConfig, images: Sequence[Manifest], services: Services) -
     expectations, table = Expectations(home), suites(config.validate_)
     with Likeness(home) as likeness, expectations.judging(table, COLUMNS) as judgement:
         with services.progress.track("validate", expected) as counter:
-            for row in rows_by_id(services.storage, images):
-                _look_at(row, likeness, judgement)
+            for row, found in _masked(rows_by_id(services.storage, images), config.validate_):
+                _look_at(row, found.total(), likeness, judgement)
                 counter.advance(note=row.source)
         for source, columns in likeness.columns(config.validate_.near_bits):
             judgement.add_late(source, columns)
@@ -95,12 +99,20 @@ def _judged(config: RunConfig, images: Sequence[Manifest], services: Services) -
     return _decided(verdicts, likeness, services.releases.current())
 
 
-def _look_at(row: Row, likeness: Likeness, judgement: Judgement) -> None:
+def _masked(rows: Iterator[Row], limits: ValidateConfig) -> Iterator[tuple[Row, Counter[str]]]:
+    """Each row without personal data, unless it is to stay, and what was found in it."""
+    for row in rows:
+        found: Counter[str] = Counter()
+        kept = row if limits.personal_data == "off" else without_personal_data(row, found, limits.mask_years)
+        yield kept, found
+
+
+def _look_at(row: Row, personal_data: int, likeness: Likeness, judgement: Judgement) -> None:
     if likeness.ids and row.id == likeness.ids[-1]:
         raise DataError(f"{row.source}: {row.id} comes in twice; give each source's images once")
     inspection = inspect(row.image)
     likeness.add(row, inspection.thumbnail)
-    judgement.add(row.source, derived_columns(row, inspection))
+    judgement.add(row.source, derived_columns(row, inspection) | {"personal_data": personal_data})
 
 
 def derived_columns(row: Row, inspection: Inspection) -> Columns:
