@@ -8,7 +8,8 @@ from rich.table import Table
 from midefics.local.follow import DATA, MODEL, Follower
 from midefics.local.mlflow import run_url
 from midefics.local.steps import seconds_by_stage
-from midefics.records import Record
+from midefics.records import Manifest, Record
+from midefics.services import Services
 
 
 class Summary(Record):
@@ -29,7 +30,7 @@ class Summary(Record):
     """Every address, by what is there."""
 
 
-def summarise(follower: Follower, home: Path, mlflow_url: str) -> Summary:
+def summarise(follower: Follower, services: Services, mlflow_url: str) -> Summary:
     """Reads the manifests of both runs."""
     dataset = follower.result(DATA, "assemble")
     train, evaluation, registration, promotion = (
@@ -45,7 +46,8 @@ def summarise(follower: Follower, home: Path, mlflow_url: str) -> Summary:
         questions=facts["questions"],
         dataset_digest=dataset["digest"],
         seconds=seconds_by_stage(follower.instances),
-        urls=_urls(follower, mlflow_url, train["facts"], registration["facts"]) | _pages(follower, home, evaluation),
+        urls=_urls(follower, mlflow_url, train["facts"], registration["facts"])
+        | _pages(follower, services, evaluation),
     )
 
 
@@ -91,10 +93,10 @@ def _urls(follower: Follower, mlflow_url: str, train: dict[str, Any], registrati
     return {"Airflow": follower.api.url, **runs, **mlflow}
 
 
-def _pages(follower: Follower, home: Path, evaluation: dict[str, Any]) -> dict[str, str]:
+def _pages(follower: Follower, services: Services, evaluation: dict[str, Any]) -> dict[str, str]:
     validated = follower.result(DATA, "prepare.validate")["facts"]
     pages = {
-        "validation pages": home / str(validated.get("data_docs")),
-        "evaluation report": home / "data" / str(evaluation["uri"]) / "report.html",
+        "validation pages": services.settings.home / str(validated.get("data_docs")),
+        "evaluation report": services.storage.folder(Manifest.model_validate(evaluation)) / "report.html",
     }
     return {name: page.as_uri() for name, page in pages.items() if page.is_file()}

@@ -13,6 +13,7 @@ from midefics.errors import DataError, SourceError
 from midefics.pictures import BROKEN, shrink
 from midefics.records import Case, Manifest, Rejected, Row
 from midefics.services import Services
+from midefics.services.mirror import local_archive
 from midefics.services.storage import Draft
 from midefics.sources import source, synthetic
 
@@ -27,7 +28,7 @@ def run(config: RunConfig, *, services: Services) -> Manifest:
         DataError: more than `ingest.max_bad_share` of an archive can't be read.
     """
     started = time.monotonic()
-    folders = {name: services.settings.home / spec.path for name, spec in config.sources.items()}
+    folders = {name: local_archive(name, spec.path, services) for name, spec in config.sources.items()}
     for name, spec in config.sources.items():
         if spec.synthetic_cases:
             synthetic.draw(name, folders[name], spec.synthetic_cases, config.seed)
