@@ -9,6 +9,7 @@ import pytest
 
 from midefics.errors import ConfigError, StorageError
 from midefics.records import Manifest, Rejected, Row, Turn
+from midefics.services.s3 import Bucket
 from midefics.services.storage import Storage
 from tests.rows import make_row
 
@@ -141,11 +142,24 @@ def test_a_manifest_whose_rows_are_gone_is_refused(location: str, tmp_path: Path
 def test_content_without_its_manifest_is_made_again(location: str, tmp_path: Path) -> None:
     manifest = written(Storage.at(location, tmp_path / "one"), make_row())
     if location.startswith("s3"):
-        Storage.at(location, tmp_path).store.bucket.delete([f"{manifest.uri}/manifest.json"])  # type: ignore[union-attr]
+        Bucket(location).delete([f"{manifest.uri}/manifest.json"])
     else:
         Path(location, manifest.uri, "manifest.json").unlink()
     storage = Storage.at(location, tmp_path / "other")
     assert list(storage.outputs()) == []
+    written(storage, make_row())
+    assert list(storage.rows(manifest)) == [make_row()]
+
+
+def test_an_output_that_lost_a_part_is_refused_and_made_whole_again(location: str, tmp_path: Path) -> None:
+    manifest = written(Storage.at(location, tmp_path / "one"), make_row())
+    if location.startswith("s3"):
+        Bucket(location).delete([f"{manifest.uri}/part-00000.parquet"])
+    else:
+        Path(location, manifest.uri, "part-00000.parquet").unlink()
+    storage = Storage.at(location, tmp_path / "other")
+    with pytest.raises(StorageError, match="run the stage that makes it again"):
+        list(storage.rows(manifest))
     written(storage, make_row())
     assert list(storage.rows(manifest)) == [make_row()]
 

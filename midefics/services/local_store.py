@@ -83,6 +83,11 @@ class LocalStore:
         for path in sorted((self.root / kind).glob("[!.]*/")):
             yield f"{kind}/{path.name}"
 
+    def size(self, uri: str) -> int:
+        """Of all files in the folder."""
+        files = (path for path in (self.root / uri).rglob("*") if path.is_file())
+        return sum(path.stat().st_size for path in files if path.name != MANIFEST)
+
     def delete(self, uri: str) -> None:
         """Hides it by one rename first, so that nobody meets half of it."""
         self._discard(self.root / uri)

@@ -60,6 +60,9 @@ class ObjectStore(Protocol):
     def uris(self, kind: Kind) -> Iterator[str]:
         """Everything of a kind that may be an output: one without a manifest is none."""
 
+    def size(self, uri: str) -> int:
+        """Bytes of an output's files as they are there, its manifest not counted."""
+
     def delete(self, uri: str) -> None:
         """Removes an output, its manifest first."""
 

@@ -104,6 +104,10 @@ class S3Store:
         """One entry an output, however many objects are in it."""
         return (f"{kind}/{name}" for name in self.bucket.folders(f"{kind}/"))
 
+    def size(self, uri: str) -> int:
+        """By the listing."""
+        return sum(found.bytes for found in self._files(uri))
+
     def delete(self, uri: str) -> None:
         """The manifest first: from then on nobody believes the rest. The copy here goes too."""
         self.bucket.delete([f"{uri}/{MANIFEST}"])
@@ -133,14 +137,17 @@ class S3Store:
         manifest = self.read(f"{uri}/{MANIFEST}")
         if manifest is None:
             return None
-        found = [one for one in self.bucket.objects(f"{uri}/") if one.key != f"{uri}/{MANIFEST}"]
+        found = self._files(uri)
         size, expected = sum(one.bytes for one in found), int(json.loads(manifest.content)["bytes"])
         if size != expected:
             raise StorageError(
                 f"{self.address(uri)} holds {size:,} bytes, its manifest says {expected:,}; "
-                f"delete it (its manifest first) and run the stage that makes it again"
+                "run the stage that makes it again"
             )
         return found
+
+    def _files(self, uri: str) -> list[Listed]:
+        return [one for one in self.bucket.objects(f"{uri}/") if one.key != f"{uri}/{MANIFEST}"]
 
     def _without_manifest(self, uri: str, older_than_s: float) -> Iterator[Leftover]:
         if self.read(f"{uri}/{MANIFEST}") is None:

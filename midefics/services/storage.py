@@ -156,9 +156,20 @@ class Storage:
         return path
 
     def rows(self, manifest: Manifest) -> Iterator[Row]:
-        """Reads an output's rows, a batch in memory at a time: in their order, those of a data set split by split."""
+        """Reads an output's rows, a batch in memory at a time: in their order, those of a data set split by split.
+
+        Raises:
+            StorageError: some are missing, which is known at the end.
+        """
+        count = 0
         for part in sorted(self.folder(manifest).glob("*.parquet")):
-            yield from read_part(part)
+            for row in read_part(part):
+                count += 1
+                yield row
+        if count != manifest.rows:
+            raise StorageError(
+                f"{self.address(manifest)} has {count:,} of its {manifest.rows:,} rows; run the stage that makes it again"
+            )
 
     def columns(self, manifest: Manifest, *names: str) -> Iterator[dict[str, Any]]:
         """Some columns of an output's rows, in the same order; from S3 no more than they need is fetched."""
@@ -197,6 +208,11 @@ class Storage:
             while batch := list(islice(uris, MANIFESTS_AT_ONCE)):
                 yield from filter(None, pool.map(self.output, batch))
 
+    def output(self, uri: str) -> Output | None:
+        """The whole output of this uri, if there is one."""
+        stored = self.store.read(f"{uri}/{MANIFEST}")
+        return Output(_parse(stored.content, self.store.address(uri)), stored.changed) if stored else None
+
     def remember(self, run: str, manifest: Manifest) -> None:
         """Makes an output the newest of its kind for runs of this configuration."""
         with self._explained():
@@ -214,19 +230,16 @@ class Storage:
 
     def _publish(self, manifest: Manifest, path: Path) -> Manifest:
         there = self.output(manifest.uri)
-        if there is None:
-            self.store.publish(path, manifest.uri)
+        if there and there.manifest.bytes == self.store.size(manifest.uri):
+            # The same content is there already: keep it, with the newest facts beside it. Another version of
+            # Parquet's writer may have given its files another size.
+            manifest = manifest.model_copy(update={"bytes": there.manifest.bytes})
+            self.store.write(f"{manifest.uri}/{MANIFEST}", _as_file(manifest))
             return manifest
-        # The same content is there already: keep it, with the newest facts beside it. Another version of Parquet's
-        # writer may have given its files another size.
-        manifest = manifest.model_copy(update={"bytes": there.manifest.bytes})
-        self.store.write(f"{manifest.uri}/{MANIFEST}", _as_file(manifest))
+        if there:  # it has lost files
+            self.store.delete(manifest.uri)
+        self.store.publish(path, manifest.uri)
         return manifest
-
-    def output(self, uri: str) -> Output | None:
-        """The whole output of this uri, if there is one."""
-        stored = self.store.read(f"{uri}/{MANIFEST}")
-        return Output(_parse(stored.content, self.store.address(uri)), stored.changed) if stored else None
 
     def _manifest(self, key: str) -> Manifest | None:
         with self._explained():
