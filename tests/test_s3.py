@@ -57,6 +57,24 @@ def test_an_upload_that_is_cut_every_time_leaves_no_manifest(
     assert list(tmp_path.rglob("weights.bin")) == []
 
 
+def test_an_answer_whose_connection_is_cut_is_fetched_again(
+    s3: str, s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, bucket = store(s3, tmp_path / "one")
+    manifest = with_weights(storage)
+    bucket.put("large", b"l" * 5 * MIB)
+    with CuttingProxy(s3_endpoint, after=3 * MIB, cuts=2, answers=True) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.url)
+        found = store(s3, tmp_path / "other")[1].get("large")
+        assert found is not None
+        assert found[0] == b"l" * 5 * MIB
+        assert proxy.done == 2
+    with CuttingProxy(s3_endpoint, after=3 * MIB, cuts=2, answers=True) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.url)
+        assert (store(s3, tmp_path / "other")[0].folder(manifest) / "weights.bin").read_bytes() == b"x" * WEIGHTS
+        assert proxy.done == 2
+
+
 def test_what_is_there_is_not_uploaded_again(
     s3: str, s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

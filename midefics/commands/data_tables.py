@@ -16,6 +16,7 @@ from midefics.services.inventory import Ancestry, Item
 from midefics.services.storage import Output
 
 ROW_COLUMNS = ("id", "source", "split", "licence", "metadata", "turns")
+LONG_COLUMNS = ("metadata", "turns")
 
 
 def listed(items: Sequence[Item], place: str) -> Iterator[RenderableType]:
@@ -133,9 +134,9 @@ def _age(age_s: float) -> str:
 
 
 def _rows_table(rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table(title="first rows", title_justify="left", box=None)
+    table = Table(title="first rows", title_justify="left", box=None, expand=True)
     for name in ROW_COLUMNS:
-        table.add_column(name, no_wrap=True, overflow="fold" if name == "id" else "ellipsis")
+        table.add_column(name, no_wrap=True, ratio=1 if name in LONG_COLUMNS else None)
     for row in rows:
         table.add_row(*(escape(_short(row[name])) for name in ROW_COLUMNS))
     return table

@@ -63,7 +63,8 @@ def mirror(bucket: "Bucket", folder: Path, services: Services) -> None:
         index.execute("UPDATE files SET seen = 0")
         while batch := list(islice(objects, FILES_AT_ONCE)):
             wanted = [one for one in batch if not _unchanged(one, index, folder)]
-            _fetch(wanted, bucket, folder)
+            if wanted:
+                _fetch(wanted, bucket, folder)
             rows = ((one.key, one.bytes, one.etag) for one in batch)
             index.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, 1)", rows)
             index.commit()

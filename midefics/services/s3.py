@@ -19,12 +19,15 @@ from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from s3transfer.subscribers import BaseSubscriber
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from midefics.errors import ConfigError, StorageError
-from midefics.services.s3_errors import ANSWERS, explained
+from midefics.services.s3_errors import ANSWERS, BROKEN_OFF, explained
 
 MIB = 1024 * 1024
-TRANSFER = TransferConfig(multipart_threshold=8 * MIB, multipart_chunksize=8 * MIB, max_concurrency=8)
+TRANSFER = TransferConfig(
+    multipart_threshold=8 * MIB, multipart_chunksize=8 * MIB, max_concurrency=8, preferred_transfer_client="classic"
+)
 ATTEMPTS = 8
 """Tries of one request, with growing waits, about half a minute in all; AWS_MAX_ATTEMPTS replaces it."""
 DELETED_AT_ONCE = 1000
@@ -69,8 +72,7 @@ class Bucket:
         """A small object and when it was written; None where there is none."""
         with self._explained():
             try:
-                answer = self.client.get_object(Bucket=self.name, Key=self._prefix + key)
-                return answer["Body"].read(), answer["LastModified"]
+                return self._fetched(key)
             except ClientError as error:
                 if error.response["Error"]["Code"] in GONE:
                     return None
@@ -149,10 +151,15 @@ class Bucket:
     def range(self, key: str, start: int, stop: int) -> bytes:
         """The bytes from `start` up to, not including, `stop`."""
         with self._explained():
-            wanted = f"bytes={start}-{stop - 1}"
-            answer = self.client.get_object(Bucket=self.name, Key=self._prefix + key, Range=wanted)
-            content: bytes = answer["Body"].read()
-            return content
+            return self._fetched(key, Range=f"bytes={start}-{stop - 1}")[0]
+
+    @retry(
+        retry=retry_if_exception_type(BROKEN_OFF), stop=stop_after_attempt(4), wait=wait_exponential(0.2), reraise=True
+    )
+    def _fetched(self, key: str, **arguments: str) -> tuple[bytes, datetime]:
+        """Asks again where the content breaks off: boto3 repeats only what fails before the first byte of it."""
+        answer = self.client.get_object(Bucket=self.name, Key=self._prefix + key, **arguments)
+        return answer["Body"].read(), answer["LastModified"]
 
     def _pages(self, operation: str, **arguments: str) -> Iterator[dict[str, Any]]:
         with self._explained():

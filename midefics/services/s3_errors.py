@@ -4,8 +4,11 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
+    ReadTimeoutError,
+    ResponseStreamingError,
 )
 from botocore.exceptions import ConnectionError as NoConnectionError
 from s3transfer.exceptions import RetriesExceededError
@@ -14,6 +17,8 @@ from midefics.errors import StorageError, UnreachableError
 
 ANSWERS = (BotoCoreError, ClientError, RetriesExceededError)
 """Everything that a request may raise, beside trouble with our own disk."""
+BROKEN_OFF = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
+"""The connection broke in the middle of an answer."""
 
 _WAYS_OUT = {
     "NoSuchBucket": "there is no such bucket; create it, or name another",
@@ -36,7 +41,7 @@ def explained(error: Exception, place: str) -> StorageError:
         )
     if isinstance(error, ClientError):
         return _refusal(error, place)
-    if isinstance(error, NoConnectionError | HTTPClientError | RetriesExceededError):
+    if isinstance(error, (NoConnectionError, HTTPClientError, RetriesExceededError, *BROKEN_OFF)):
         return UnreachableError(f"{place} does not answer ({error}); is AWS_ENDPOINT_URL_S3 right, and the network up?")
     return StorageError(f"{place}: {error}")
 
