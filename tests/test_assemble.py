@@ -25,7 +25,7 @@ def far_hash(number: object) -> str:
 
 def rows(name: str, groups: int, each: int = 3, first: int = 0) -> list[Row]:
     """Rows of as many patients, all with pictures of their own, from `first` on."""
-    start = {"isic": 0, "mura": 10_000, "vqa_rad": 20_000}[name]
+    start = {"isic": 0, "mura": 10_000, "vqa_rad": 20_000, "roco": 30_000}[name]
     return [
         make_row(
             start + each * group + n,
