@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -152,7 +153,11 @@ def test_an_edit_keeps_the_original_beside_it(services: Services) -> None:
     answer = decide(client(services), decision="edit", **edit(turns(0), **{"answer-1": "A brown nevus.\r\nFlat."}))
     assert answer.status_code == 303
     kept = services.reviews.current()[0]
-    assert kept.turns == (turns(0)[0], Turn(question=turns(0)[1].question, answer="A brown nevus.\nFlat."), *turns(0)[2:])
+    assert kept.turns == (
+        turns(0)[0],
+        Turn(question=turns(0)[1].question, answer="A brown nevus.\nFlat."),
+        *turns(0)[2:],
+    )
     assert kept.turns_sha256 == turns_digest(turns(0))
     page = client(services).get("/").text
     assert "This is your wording" in page
@@ -173,7 +178,11 @@ def test_an_edit_is_held_to_what_written_turns_are_and_nothing_typed_is_lost(
     services: Services, changes: dict[str, str], problem: str
 ) -> None:
     labelled(services, conversations(1))
-    answer = decide(client(services), decision="edit", **edit(turns(0), **{"question-0": "What is typed?"} if changes else {}, **changes))
+    answer = decide(
+        client(services),
+        decision="edit",
+        **edit(turns(0), **{"question-0": "What is typed?"} if changes else {}, **changes),
+    )
     assert answer.status_code == 422
     assert problem in answer.text
     assert 'role="alert"' in answer.text
@@ -289,13 +298,25 @@ def test_inside_airflow_a_stranger_is_refused(services: Services, plugin: TestCl
     assert plugin.post("/decide", data={}, headers=OURS).status_code == 401
 
 
+ASKED_BY_AIRFLOW = ("dag", "dag_bundle", "dag_bundle_team", "team")
+"""Tables of its database in which it looks up whose a DAG is."""
+
+
 @pytest.mark.parametrize(("role", "may"), [("viewer", False), ("user", True), ("admin", True)])
 def test_inside_airflow_who_may_edit_the_data_dag_decides(
     services: Services, plugin: TestClient, monkeypatch: pytest.MonkeyPatch, role: str, may: bool
 ) -> None:
+    from airflow import settings
+    from airflow.api_fastapi.app import create_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from airflow.api_fastapi.core_api.security import get_user
+    from airflow.models.base import Base
+    from airflow.models.dag import DagModel
 
+    settings.initialize()
+    Base.metadata.create_all(settings.engine, [Base.metadata.tables[name] for name in ASKED_BY_AIRFLOW])
+    assert DagModel.get_team_name("midefics_data") is None
+    create_auth_manager()
     labelled(services, conversations(1))
     plugin.app.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(username="Ann", role=role)
     page = plugin.get("/")
@@ -307,8 +328,6 @@ def test_inside_airflow_who_may_edit_the_data_dag_decides(
 
 
 def test_the_plugin_costs_nothing_until_asked() -> None:
-    import subprocess
-
     code = "import sys; sys.path.insert(0, 'plugins'); import stage_review; print('midefics' in sys.modules, 'uvicorn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
     assert done.stdout.split()[-2:] == ["False", "False"], done.stderr

@@ -53,7 +53,9 @@ def test_the_newest_decision_of_each_person_counts_and_none_is_lost(services: Se
 def test_one_rejection_rejects_until_it_is_taken_back_and_then_the_newest_edit_holds(services: Services) -> None:
     row = conversation()
     key = Key(row.id, turns_digest(TURNS))
-    services.reviews.decide([review(row, "edit"), review(row, "reject", "Bob", reason="wrong"), review(row, "accept", "Cy")])
+    services.reviews.decide(
+        [review(row, "edit"), review(row, "reject", "Bob", reason="wrong"), review(row, "accept", "Cy")]
+    )
     assert services.reviews.verdicts() == {key: Verdict("reject", (), "wrong")}
     services.reviews.decide([review(row, "accept", "Bob")])
     assert services.reviews.verdicts() == {key: Verdict("edit", OTHERS)}
