@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from midefics.commands import export, fetch, platform, quarantine, stages
+from midefics.commands import export, fetch, platform, quarantine, review, stages
 from midefics.commands.options import Debugging
 from midefics.errors import MideficsError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 for _family in (stages, fetch, export, platform):
     app.add_typer(_family.app)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(review.app, name="review")
 
 
 def main() -> NoReturn:

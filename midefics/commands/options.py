@@ -75,8 +75,8 @@ def chosen_config(
     Raises:
         ConfigError: an option is not NAME=VALUE, or the configuration does not hold.
     """
-    locations = {key: Path(value) for key, value in map(_name_and_value, sources or [])}
-    config = load_config(name, locations, dict(map(_name_and_value, sets or [])))
+    locations = {key: Path(value) for key, value in map(name_and_value, sources or [])}
+    config = load_config(name, locations, dict(map(name_and_value, sets or [])))
     return config.only(only) if only else config
 
 
@@ -102,7 +102,12 @@ def tell(manifest: Manifest, as_json: bool, seconds: float) -> None:
     out.print(table)
 
 
-def _name_and_value(text: str) -> tuple[str, str]:
+def name_and_value(text: str) -> tuple[str, str]:
+    """Reads NAME=VALUE.
+
+    Raises:
+        ConfigError: it is something else.
+    """
     key, equals, value = text.partition("=")
     if not (key and equals and value):
         raise ConfigError(f"{text!r}: expected NAME=VALUE")

@@ -20,12 +20,15 @@ KEPT = 4
 """Listings that stay in memory."""
 
 
+Order = Literal["random", "doubtful"]
+
+
 class Sample(Record):
     """Which conversations are shown."""
 
     of: tuple[str, ...] = ()
     """References to outputs of label; those that the newest data set was made of, and what was labelled since, where empty."""
-    order: Literal["random", "doubtful"] = "random"
+    order: Order = "random"
     seed: int = 0
     size: Annotated[int, Field(ge=1, le=100_000)] = 50
     source: str = ""
@@ -71,6 +74,11 @@ class Queue:
     def row(self, entry: Entry) -> Row:
         """A conversation's row with its picture."""
         return row_at(self._services.storage, entry.manifest, entry.place)
+
+    def conversations(self, references: Sequence[str]) -> dict[Key, Row]:
+        """All there are, without their pictures."""
+        rows = (row for manifest in self._manifests(references) for row in described(self._services.storage, manifest))
+        return {Key(row.id, turns_digest(row.turns)): row for row in rows}
 
     def _entries(self, references: Sequence[str]) -> list[Entry]:
         manifests = self._manifests(references)
