@@ -62,7 +62,8 @@ class StageReview(AirflowPlugin):
     external_views = [  # noqa: RUF012 (as above)
         {
             "name": "Review conversations",
-            "href": f"{PREFIX}/",
+            # Relative: Airflow's pages name their base path (`<base href>`), and would not put it before a rooted address.
+            "href": f"{PREFIX[1:]}/",
             "destination": "nav",
             "category": "browse",
             "url_route": "midefics-review",

@@ -101,8 +101,10 @@ class Reviews:
         """
         try:
             with self._engine.begin() as connection:
-                known = set(connection.scalars(select(_REVIEWS.c.reference).where(_REVIEWS.c.reference != "")))
                 new = {review.reference or number: review for number, review in enumerate(reviews)}
+                named = any(review.reference for review in new.values())
+                asked = select(_REVIEWS.c.reference).where(_REVIEWS.c.reference != "")
+                known = set(connection.scalars(asked)) if named else set()
                 rows = [_values(review) for reference, review in new.items() if reference not in known]
                 if rows:
                     connection.execute(_REVIEWS.insert(), rows)
