@@ -189,3 +189,47 @@ def test_nothing_runs_off_the_side(services: Services, page, address: str, width
     for key in ("e", "Escape", "r"):
         page.keyboard.press(key)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_airflows_theme_is_kept_to(services: Services, page, address: str) -> None:
+    labelled(services, conversations(1))
+    page.emulate_media(color_scheme="light")
+    page.goto(f"{address}midefics-review/")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    page.evaluate("localStorage.setItem('theme', 'dark')")
+    page.reload()
+    assert page.evaluate(ground) != light
+
+
+def contrast(one: list[float], other: list[float]) -> float:
+    """As WCAG 2 defines it, of two colours in sRGB."""
+
+    def luminance(colour: list[float]) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (c / 255 for c in colour)]
+        return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out_from_their_ground(services: Services, page, address: str, scheme: str) -> None:
+    labelled(services, conversations(2))
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"{address}midefics-review/")
+    script = """() => {
+      const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+      const ground = (node) => {
+        for (; node; node = node.parentElement) {
+          const found = parse(getComputedStyle(node).backgroundColor);
+          if (found.length < 4 || found[3] > 0) return found.slice(0, 3);
+        }
+      };
+      return [...document.querySelectorAll("h1, h2, h3, p, dt, dd, button, summary, a:not(.skip), figcaption, footer span, .who")]
+        .filter((node) => node.checkVisibility())
+        .map((node) => [node.textContent.trim().slice(0, 40), parse(getComputedStyle(node).color).slice(0, 3), ground(node)]);
+    }"""
+    found = page.evaluate(script)
+    assert len(found) > 20
+    assert [text for text, ink, ground in found if contrast(ink, ground) < 4.5] == []

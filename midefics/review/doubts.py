@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from midefics.records import Row, Turn
 
-FEW_TURNS, SHORT, LONG = 4, 3, 80
+FEW_TURNS, SHORT, LONG = 3, 3, 80
 """Turns of a conversation, words of an answer: fewer than the first two, or more than the last, are odd."""
 RARE = 0.8
 """From this rarity on the question is named."""
