@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from midefics.commands import data, export, fetch, platform, quarantine, stages
+from midefics.commands import data, export, fetch, platform, quarantine, review, stages
 from midefics.commands.options import Debugging
 from midefics.errors import MideficsError
 
@@ -25,6 +25,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(
     data.app, name="data", help="What is stored: list it, look into it, trace it back, free what nothing needs."
 )
+app.add_typer(review.app, name="review")
 
 
 def main() -> NoReturn:

@@ -169,6 +169,9 @@ class AssembleConfig(Record):
     use: Literal["any", "research", "commercial"] = "any"
     """What the data set is for. Images whose licence does not allow it go to quarantine; a licence that is not stated, or not
     understood, allows neither research nor commercial use."""
+    reviews: Literal["honour", "require", "ignore"] = "honour"
+    """What people's decisions on conversations do. `honour`: rejected ones go to quarantine, edited ones come as they were
+    edited. `require`: besides, only what somebody has accepted or edited gets in, of every source. `ignore`: nothing."""
 
     @model_validator(mode="after")
     def _leaves_some_to_train_on(self) -> Self:

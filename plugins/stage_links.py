@@ -66,11 +66,29 @@ class ProfileLink(BaseOperatorLink):
         return page_of(f"outputs/{operator.manifest['uri']}/{profile}") if profile else ""
 
 
+@attrs.define()
+class ReviewLink(BaseOperatorLink):
+    """To the page where people accept, edit and reject the conversations that label wrote."""
+
+    name = "Review"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 (Airflow's signature)
+        """The page inside Airflow; empty for other stages, and where nothing was written."""
+        if operator.stage != "label" or operator.manifest.get("kind") != "conversations":
+            return ""
+        return f"{airflow_address()}/midefics-review/?of={quote(operator.manifest['uri'])}"
+
+
 def page_of(path: str) -> str:
     """The address of a page that a stage made (see stage_pages)."""
+    return f"{airflow_address()}/midefics/{path}"
+
+
+def airflow_address() -> str:
+    """Where Airflow's pages are; only the path of it, or nothing, where no address is configured."""
     from airflow.sdk.configuration import conf
 
-    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/midefics/{path}"
+    return str(conf.get("api", "base_url", fallback="")).rstrip("/")
 
 
 def run_page(tracking_uri: str | None, run_id: str | None) -> str:

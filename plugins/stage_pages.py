@@ -76,7 +76,8 @@ class StagePages(AirflowPlugin):
     external_views = [  # noqa: RUF012 (as above)
         {
             "name": "Data validation",
-            "href": f"{PREFIX}/validation/index.html",
+            # Relative: Airflow's pages name their base path (`<base href>`), and would not put it before a rooted address.
+            "href": f"{PREFIX[1:]}/validation/index.html",
             "destination": "nav",
             "category": "browse",
             "url_route": "midefics-validation",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
-from stage_links import EvaluationReportLink, MlflowRunLink, ProfileLink, ValidationPagesLink
+from stage_links import EvaluationReportLink, MlflowRunLink, ProfileLink, ReviewLink, ValidationPagesLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -56,7 +56,13 @@ class StageOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("source", "config", "inputs", "arguments", "skip_when")
-    operator_extra_links: ClassVar = (MlflowRunLink(), EvaluationReportLink(), ValidationPagesLink(), ProfileLink())
+    operator_extra_links: ClassVar = (
+        MlflowRunLink(),
+        EvaluationReportLink(),
+        ValidationPagesLink(),
+        ProfileLink(),
+        ReviewLink(),
+    )
     ui_color = "#e8f0f4"
 
     def __init__(

@@ -76,7 +76,7 @@ def chosen_config(
     Raises:
         ConfigError: an option is not NAME=VALUE, or the configuration does not hold.
     """
-    config = load_config(name, dict(map(_name_and_value, sources or [])), dict(map(_name_and_value, sets or [])))
+    config = load_config(name, dict(map(name_and_value, sources or [])), dict(map(name_and_value, sets or [])))
     return config.only(only) if only else config
 
 
@@ -102,7 +102,12 @@ def tell(manifest: Manifest, as_json: bool, seconds: float) -> None:
     out.print(table)
 
 
-def _name_and_value(text: str) -> tuple[str, str]:
+def name_and_value(text: str) -> tuple[str, str]:
+    """Reads NAME=VALUE.
+
+    Raises:
+        ConfigError: it is something else.
+    """
     key, equals, value = text.partition("=")
     if not (key and equals and value):
         raise ConfigError(f"{text!r}: expected NAME=VALUE")

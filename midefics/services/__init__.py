@@ -10,6 +10,7 @@ from midefics.services.storage import Storage
 if TYPE_CHECKING:
     from midefics.services.ledger import Ledger
     from midefics.services.releases import Releases
+    from midefics.services.reviews import Reviews
     from midefics.services.tracking import Tracking
 
 
@@ -38,6 +39,13 @@ class Services:
         from midefics.services.releases import Releases
 
         return Releases(self.ledger.engine)
+
+    @cached_property
+    def reviews(self) -> "Reviews":
+        """What people decided on conversations."""
+        from midefics.services.reviews import Reviews
+
+        return Reviews(self.ledger.engine)
 
     @cached_property
     def tracking(self) -> "Tracking":

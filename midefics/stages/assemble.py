@@ -8,6 +8,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import midefics
 from midefics.config import RunConfig
@@ -22,6 +23,7 @@ from midefics.services.merging import rows_by_id
 from midefics.services.progress import Counter as Steps
 from midefics.services.split_memory import keep, recalled
 from midefics.services.storage import Draft
+from midefics.services.verdicts import NOT_REVIEWED, REJECTED, Verdicts
 from midefics.sources import SOURCES
 from midefics.splits import RELATED, SPLITS, Member, Plan, Wanted, planned
 
@@ -29,6 +31,15 @@ log = logging.getLogger(__name__)
 
 NOTHING = "nothing"
 """Given as what to extend: start anew."""
+
+
+class _Job(NamedTuple):
+    """What one run of the stage works with throughout."""
+
+    config: RunConfig
+    verdicts: Verdicts
+    services: Services
+    steps: Steps
 
 
 class _UnchangedError(Exception):
@@ -57,14 +68,16 @@ def run(config: RunConfig, *conversations: Manifest, services: Services, extends
     previous = _previous(config, extends, services)
     expected = sum(manifest.rows for manifest in conversations)
     log.info("assemble: %s rows, extends %s", expected, previous.uri if previous else NOTHING)
-    if previous and _made_of(previous, conversations, config):
+    verdicts = Verdicts.of(config.assemble.reviews, conversations, services)
+    if previous and _made_of(previous, conversations, config, verdicts):
         log.info("assemble: made of the same before, nothing new is published")
         return previous
     with services.progress.track("assemble", 2 * expected) as steps:
-        plan = _plan(config, conversations, previous, services, steps)
+        job = _Job(config, verdicts, services, steps)
+        plan = _plan(job, conversations, previous)
         _refuse_empty_splits(plan, config)
         try:
-            made = _published(config, plan, (*conversations, *([previous] if previous else [])), services, steps)
+            made = _published(job, plan, (*conversations, *([previous] if previous else [])))
         except _UnchangedError as unchanged:
             log.info("assemble: %s; nothing new is published", unchanged)
             made = unchanged.before
@@ -89,27 +102,26 @@ def _previous(config: RunConfig, extends: str | None, services: Services) -> Man
     return found
 
 
-def _made_of(dataset: Manifest, conversations: Sequence[Manifest], config: RunConfig) -> bool:
+def _made_of(dataset: Manifest, conversations: Sequence[Manifest], config: RunConfig, verdicts: Verdicts) -> bool:
     """Whether a data set was made of just these inputs in this way."""
-    return dataset.facts.get("made_with") == _made_with(config, conversations)
+    return dataset.facts.get("made_with") == _made_with(config, conversations, verdicts)
 
 
-def _made_with(config: RunConfig, conversations: Sequence[Manifest]) -> str:
+def _made_with(config: RunConfig, conversations: Sequence[Manifest], verdicts: Verdicts) -> str:
     inputs = sorted(manifest.digest for manifest in conversations)
-    way = f"{inputs} {config.assemble.model_dump_json()} {config.seed} {config.name} {midefics.__version__}"
+    way = f"{inputs} {config.assemble.model_dump_json()} {config.seed} {config.name} {midefics.__version__} {verdicts.digest()}"
     return hashlib.sha256(way.encode()).hexdigest()[:16]
 
 
-def _plan(
-    config: RunConfig, conversations: Sequence[Manifest], previous: Manifest | None, services: Services, steps: Steps
-) -> Plan:
+def _plan(job: _Job, conversations: Sequence[Manifest], previous: Manifest | None) -> Plan:
     """Where every row goes; no picture is kept in memory."""
+    config, verdicts, services, steps = job
     members: list[Member] = []
     hashes: list[str] = []
     for row in rows_by_id(services.storage, conversations):
         if members and row.id == members[-1].id:
             raise DataError(f"{row.id} comes twice; were two snapshots of {row.source} given to assemble?")
-        members.append(_member(row, config.assemble.use))
+        members.append(_member(row, config.assemble.use, verdicts))
         hashes.append(row.phash)
         steps.advance(note="reading")
     pairs = copies_among(services.storage, conversations, hashes, config.assemble.near_duplicate_bits)
@@ -124,9 +136,10 @@ def _wanted(config: RunConfig) -> Wanted:
     return Wanted(dict(shares), config.assemble.mixture, config.seed)
 
 
-def _member(row: Row, use: str) -> Member:
+def _member(row: Row, use: str, verdicts: Verdicts) -> Member:
     allowed = licence(row.licence)
-    refused = "" if allowed.allows(use) else f"licence {allowed.name if allowed.known else 'not known'}"
+    unlicensed = "" if allowed.allows(use) else f"licence {allowed.name if allowed.known else 'not known'}"
+    refused = unlicensed or verdicts.refusal(row)
     label = SOURCES[row.source].label(row.metadata) if row.source in SOURCES else ""
     return Member(row.id, row.source, row.role, label, _keys(row), refused)
 
@@ -145,16 +158,15 @@ def _refuse_empty_splits(plan: Plan, config: RunConfig) -> None:
         )
 
 
-def _published(
-    config: RunConfig, plan: Plan, parents: Sequence[Manifest], services: Services, steps: Steps
-) -> Manifest:
+def _published(job: _Job, plan: Plan, parents: Sequence[Manifest]) -> Manifest:
     """Writes the data set; the parents are the conversations and the data set before, if any."""
     conversations = [manifest for manifest in parents if manifest.kind == "conversations"]
     before = [manifest for manifest in parents if manifest.kind == "dataset"]
     digests = [*sorted(manifest.digest for manifest in conversations), *(manifest.digest for manifest in before)]
-    with services.storage.draft("dataset", digests) as draft:
-        papers = _write(draft, plan, rows_by_id(services.storage, conversations), config.name, steps)
-        draft.facts |= _facts(plan, papers) | {"made_with": _made_with(config, conversations)}
+    storage = job.services.storage
+    with storage.draft("dataset", digests) as draft:
+        papers = _write(draft, plan, rows_by_id(storage, conversations), job)
+        draft.facts |= _facts(plan, papers) | {"made_with": _made_with(job.config, conversations, job.verdicts)}
         if before and draft.digest() == before[0].digest:
             raise _UnchangedError(before[0])
     return draft.manifest
@@ -171,24 +183,29 @@ def _facts(plan: Plan, papers: Papers) -> dict[str, Scalar]:
     }
 
 
-def _write(draft: Draft, plan: Plan, rows: Iterable[Row], name: str, steps: Steps) -> Papers:
+def _write(draft: Draft, plan: Plan, rows: Iterable[Row], job: _Job) -> Papers:
     with Papers(draft.path) as papers:
         for row in rows:
             if place := plan.places.get(row.id):
-                placed = row.model_copy(update={"split": place.split, "group": place.component, "links": _keys(row)})
+                words = job.verdicts.wording(row)
+                placed = row.model_copy(
+                    update=words | {"split": place.split, "group": place.component, "links": _keys(row)}
+                )
                 draft.add(placed)
                 papers.add(placed)
             elif reason := plan.refused.get(row.id):
-                draft.reject(_rejected(row, reason))
-            steps.advance(note="writing")
+                draft.reject(_rejected(row, reason, job.verdicts))
+            job.steps.advance(note="writing")
     keep(plan.remembered, draft.path)
-    (draft.path / "README.md").write_text(dataset_card(name, papers), encoding="utf-8")
+    (draft.path / "README.md").write_text(dataset_card(job.config.name, papers), encoding="utf-8")
     return papers
 
 
-def _rejected(row: Row, reason: str) -> Rejected:
+def _rejected(row: Row, reason: str, verdicts: Verdicts) -> Rejected:
     if reason == RELATED:
         detail = "shares a patient, lesion or article with an image to evaluate on, or shows the same shot"
+    elif reason in (REJECTED, NOT_REVIEWED):
+        detail = verdicts.detail(row)
     else:
         detail = f"the archive says {row.licence!r}, and assemble.use asks for more"
     return Rejected(id=row.id, source=row.source, reason=reason, detail=detail, origin=row.image_sha256)
