@@ -192,14 +192,16 @@ class Storage:
         file = Path(reference) / MANIFEST if Path(reference).is_dir() else Path(reference)
         if file.is_file():
             return _parse(file.read_bytes(), str(file))
-        if re.fullmatch("[0-9a-f]{16,64}", reference):
-            uris = [f"{kind}/{reference[:16]}" for kind in KINDS]
-        else:
-            uris = [reference.removeprefix(self.store.address()).strip("/").removesuffix(f"/{MANIFEST}")]
-        for uri in uris:
-            if found := self.output(uri):
-                return found.manifest
-        raise StorageError(f"{reference}: no manifest there; give a manifest's file, folder or JSON")
+        uri = reference.removeprefix(self.store.address()).strip("/").removesuffix(f"/{MANIFEST}")
+        output = self.of_digest(reference) if re.fullmatch("[0-9a-f]{16,64}", reference) else self.output(uri)
+        if output is None:
+            raise StorageError(f"{reference}: no manifest there; give a manifest's file, folder or JSON")
+        return output.manifest
+
+    def of_digest(self, digest: str) -> Output | None:
+        """The whole output of a digest, or of the first 16 digits of it, if there is one."""
+        found = (self.output(f"{kind}/{digest[:16]}") for kind in KINDS)
+        return next((output for output in found if output and output.manifest.digest.startswith(digest)), None)
 
     def outputs(self, *kinds: Kind) -> Iterator[Output]:
         """Every whole output of these kinds, of all where none is given; a few manifests are read at once."""
