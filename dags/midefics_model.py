@@ -1,17 +1,18 @@
-"""A data set in, a promoted model version out: on a new data set, every week, or by hand."""
+"""A data set in, a promoted model version out: on a new data set, every week (midefics_retrain), or by hand."""
 
 from datetime import timedelta
 
 import forms
-from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag
+from airflow.sdk import PartitionedAssetTimetable, dag
 from approval import PromotionApproval, decision
-from stage_task import DATASET, newest_dataset, stage
+from stage_assets import DATASET, newest_dataset
+from stage_task import stage
 
 CONFIG = "{{ ti.xcom_pull(task_ids='newest_dataset', key='config') }}"
 
 
 @dag(
-    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("0 3 * * 1", timezone="UTC"), assets=DATASET),
+    schedule=PartitionedAssetTimetable(assets=DATASET),
     max_active_runs=1,
     params=forms.MODEL,
     tags=["midefics", "model"],

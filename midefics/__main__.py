@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from midefics.commands import data, platform, stages
+from midefics.commands import data, export, fetch, platform, quarantine, stages
 from midefics.commands.options import Debugging
 from midefics.errors import MideficsError
 
@@ -19,8 +19,9 @@ app = typer.Typer(
     "Try `midefics run --config demo` for the whole way without Airflow, then "
     '`midefics ask IMAGE "Is the lesion benign or malignant?"`. Everything is kept under MIDEFICS_HOME (default `var/`).',
 )
-for _family in (stages, platform):
+for _family in (stages, fetch, export, platform):
     app.add_typer(_family.app)
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(
     data.app, name="data", help="What is stored: list it, look into it, trace it back, free what nothing needs."
 )

@@ -1,14 +1,19 @@
 """The types that cross a stage border: rows, what was rejected, and the manifest that names a stage's output."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 Scalar = str | int | float | bool | None
 Role = Literal["train", "evaluation"]
 Split = Literal["train", "validation", "test"]
 Kind = Literal["images", "validated", "conversations", "dataset", "adapter", "evaluation", "registration", "promotion"]
+AnyPath = Annotated[
+    Path, PlainSerializer(lambda path: os.fsencode(path).decode(errors="backslashreplace"), when_used="json")
+]
+"""A file's name may be bytes that no text stands for."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -31,8 +36,12 @@ class Case(Record):
     id: str
     """Unique over all sources: `isic/ISIC_0000015`."""
     source: str
-    path: Path
-    """The image file in the archive."""
+    path: AnyPath
+    """The image file in the archive, or the table that holds its bytes."""
+    content: bytes | None = Field(None, exclude=True, repr=False)
+    """The image file's bytes where they lie in a table; else they are read from `path`. In no dump, and in no log."""
+    origin: str = ""
+    """Where the row came from, as `Rejected` tells it; the file's name where empty."""
     group: str
     """The archive's own key of what must never be split: a patient, a lesion, an article. Hashed at ingest."""
     links: tuple[str, ...] = ()
@@ -65,6 +74,8 @@ class Row(Record):
     width: int
     """Of the archive's own picture, pixels."""
     height: int
+    format: str = ""
+    """Of the archive's own file: its true format, its colour mode and its name's ending, `JPEG RGB .jpg`."""
     metadata: dict[str, Scalar]
     licence: str
     attribution: str
@@ -82,6 +93,8 @@ class Rejected(Record):
     source: str
     reason: str
     """A short stable code that counts can be kept by: `unreadable image`."""
+    also: tuple[str, ...] = ()
+    """What else it would have been rejected for."""
     detail: str
     origin: str
     """Where the row came from: a path inside the archive, or the digest of the input."""

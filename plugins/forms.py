@@ -3,14 +3,13 @@
 from airflow.sdk import Param
 
 CONFIG = Param(
-    "demo",
-    type="string",
-    minLength=1,
+    None,
+    type=["null", "string"],
     title="Configuration",
-    description="A shipped one's name, or a YAML file's path.",
+    description="A shipped one's name, or a YAML file's path; the deployment's own (MIDEFICS_CONFIG) where empty.",
 )
 
-DATA = {
+INGEST = {
     "config": CONFIG,
     "sources": Param(
         None,
@@ -21,6 +20,24 @@ DATA = {
     ),
     "limit": Param(
         None, type=["null", "integer"], minimum=1, title="Limit", description="Images per source; all where empty."
+    ),
+}
+
+DATA = {
+    "config": CONFIG,
+    "minimum": Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        title="Minimum of sources",
+        description="Make a data set as soon as so many sources have arrived; all of the configuration where empty.",
+    ),
+    "images": Param(
+        None,
+        type=["null", "array"],
+        items={"type": "string", "pattern": "^images/[0-9a-f]{16}$"},
+        title="Snapshot",
+        description="Manifests' uris, images/ and 16 digits, one a line: a data set of a past state; the newest where empty.",
     ),
     "dry_run": Param(
         False, type="boolean", title="Dry run", description="Estimate what labelling would cost, and publish nothing."

@@ -43,6 +43,36 @@ class EvaluationReportLink(BaseOperatorLink):
         return f"{page}/{REPORT}" if page else ""
 
 
+@attrs.define()
+class ValidationPagesLink(BaseOperatorLink):
+    """To the Data Docs of what validate checked."""
+
+    name = "Data Docs"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 (Airflow's signature)
+        """The page inside Airflow; empty for other stages."""
+        return page_of("validation/index.html") if operator.stage == "validate" and operator.manifest else ""
+
+
+@attrs.define()
+class ProfileLink(BaseOperatorLink):
+    """To the profile of what validate let through, with a contact sheet of what it did not."""
+
+    name = "Profile"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 (Airflow's signature)
+        """The page inside Airflow; empty where the stage made none."""
+        profile = operator.manifest.get("facts", {}).get("profile")
+        return page_of(f"outputs/{operator.manifest['uri']}/{profile}") if profile else ""
+
+
+def page_of(path: str) -> str:
+    """The address of a page that a stage made (see stage_pages)."""
+    from airflow.sdk.configuration import conf
+
+    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/midefics/{path}"
+
+
 def run_page(tracking_uri: str | None, run_id: str | None) -> str:
     """A run's page in MLflow's UI, or nothing: a missing button never fails a task."""
     if not run_id or not (tracking_uri or "").startswith(("http://", "https://")):

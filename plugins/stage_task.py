@@ -14,24 +14,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from airflow.sdk import BaseOperator, task
-from airflow.sdk.definitions.asset import Asset, Dataset
+from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
-from stage_links import EvaluationReportLink, MlflowRunLink
+from stage_links import EvaluationReportLink, MlflowRunLink, ProfileLink, ValidationPagesLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from midefics.config import RunConfig
 
 GUARD = Path(__file__).with_name("stage_guard.py")
 GPU_STAGES = ("train", "evaluate")
 """Wait for a slot of the pool `gpu`, and go to workers that listen to the queue `gpu`."""
 USAGE_ERROR = 2
 ERROR = "error: "
-
-DATASET = Dataset("midefics_dataset")
-"""Published by the data DAG; its events carry the configuration's name and the data set's manifest."""
+SOURCE = "{{ task.source }}"
+"""Names a mapped task by its archive."""
 
 Input = str | Mapping[str, Any] | None
 """A manifest, or a reference to one that the command line understands: a uri, a folder, a file."""
@@ -60,7 +56,7 @@ class StageOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("source", "config", "inputs", "arguments", "skip_when")
-    operator_extra_links: ClassVar = (MlflowRunLink(), EvaluationReportLink())
+    operator_extra_links: ClassVar = (MlflowRunLink(), EvaluationReportLink(), ValidationPagesLink(), ProfileLink())
     ui_color = "#e8f0f4"
 
     def __init__(
@@ -75,7 +71,7 @@ class StageOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         gpu = {"queue": "gpu", "pool": "gpu"} if stage in GPU_STAGES else {}
-        named = {"map_index_template": "{{ task.source }}"} if source else {}
+        named = {"map_index_template": SOURCE} if source else {}
         super().__init__(**gpu | named | kwargs)
         self.stage = stage
         self.config = config
@@ -99,9 +95,6 @@ class StageOperator(BaseOperator):
         command = self.command(context)
         self.log.info("%s", " ".join(argument if len(argument) < 100 else f"{argument[:80]}…" for argument in command))
         self.manifest = _manifest(self.stage, self.run(command))
-        for asset in self.outlets:
-            if isinstance(asset, Asset):
-                context["outlet_events"][asset].extra = {"config": self.config, "manifest": self.manifest}
         return self.manifest
 
     def command(self, context: "Context") -> list[str]:
@@ -151,55 +144,6 @@ class StageOperator(BaseOperator):
 def stage(name: str, **kwargs: Any) -> StageOperator:
     """A task called after its stage."""
     return StageOperator(task_id=name, stage=name, **kwargs)
-
-
-@task
-def chosen_sources(params: Mapping[str, Any] | None = None) -> list[str]:
-    """The sources to work on: those of the form, else all of the configuration."""
-    assert params is not None  # noqa: S101 (Airflow fills it in; the default marks it as a context key)
-    known = _config(params["config"]).sources
-    names = params["sources"] or list(known)
-    if unknown := sorted(set(names) - set(known)):
-        raise AirflowFailException(
-            f"sources: {', '.join(unknown)} not in {params['config']}; it has {', '.join(known)}"
-        )
-    return list(dict.fromkeys(names))
-
-
-@task
-def newest_dataset(
-    params: Mapping[str, Any] | None = None, triggering_asset_events: Any = None, ti: Any = None
-) -> Mapping[str, Any] | str:
-    """The data set to train on: that of the form, else of the event that started the run, else the configuration's latest.
-
-    The configuration's name goes with it (XCom `config`): a run that an event started uses the event's.
-    """
-    from midefics.config import load_settings
-    from midefics.services import Services
-
-    assert params is not None  # noqa: S101 (as above)
-    told = [event.extra for events in (triggering_asset_events or {}).values() for event in events if event.extra]
-    newest = told[-1] if told and not params["dataset"] else {"config": params["config"]}
-    config = _config(newest["config"])
-    ti.xcom_push("config", newest["config"])
-    if params["dataset"]:
-        return str(params["dataset"])
-    if "manifest" in newest:
-        return dict(newest["manifest"])
-    latest = Services(load_settings()).storage.latest(config.name, "dataset")
-    if latest is None:
-        raise AirflowFailException(f"{newest['config']} has no data set yet; run the DAG midefics_data first")
-    return latest.model_dump(mode="json")
-
-
-def _config(name: str) -> "RunConfig":
-    from midefics.config import load_config
-    from midefics.errors import MideficsError
-
-    try:
-        return load_config(name)
-    except MideficsError as error:
-        raise AirflowFailException(str(error)) from error
 
 
 def _references(inputs: "Input | Iterable[Input]") -> Iterator[str]:

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from midefics.services.storage import Storage
 
+# How long one example takes is the machine's affair.
+settings.register_profile("midefics", deadline=None)
+settings.load_profile("midefics")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

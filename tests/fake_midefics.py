@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -42,8 +43,15 @@ def main(stage: str, *arguments: str) -> None:
         time.sleep(0.2)
     digest = hashlib.sha256(stage.encode()).hexdigest()
     kind = KINDS[stage]
-    manifest = {"kind": kind, "uri": f"{kind}/{digest[:16]}", "rows": 1, "bytes": 1, "digest": digest}
-    sys.stdout.write(json.dumps(manifest | {"facts": FACTS.get(stage, {})}) + "\n")
+    facts = FACTS.get(stage, {})
+    if stage == "ingest":
+        facts = {"sources": arguments[arguments.index("--only") + 1]}
+    manifest = {"kind": kind, "uri": f"{kind}/{digest[:16]}", "rows": 1, "bytes": 1, "digest": digest, "facts": facts}
+    if stage == "assemble":
+        latest = Path(os.environ["MIDEFICS_HOME"], "data", "latest", "demo", "dataset.json")
+        latest.parent.mkdir(parents=True, exist_ok=True)
+        latest.write_text(json.dumps(manifest))
+    sys.stdout.write(json.dumps(manifest) + "\n")
 
 
 if __name__ == "__main__":

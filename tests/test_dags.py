@@ -41,17 +41,19 @@ print(json.dumps({{
         "params": {{key: bag.dags[dag.dag_id].params.get_param(key).description for key in dag.params}},
     }} for dag in bag.dags.values()}},
     "refused": [
-        refused("midefics_data", "limit", 0),
-        refused("midefics_data", "limit", "many"),
-        refused("midefics_data", "sources", ["no/such name"]),
-        refused("midefics_data", "config", ""),
+        refused("midefics_ingest", "limit", 0),
+        refused("midefics_ingest", "limit", "many"),
+        refused("midefics_ingest", "sources", ["no/such name"]),
+        refused("midefics_data", "minimum", 0),
+        refused("midefics_data", "images", ["dataset/0123456789abcdef"]),
         refused("midefics_data", "dry_run", "perhaps"),
         refused("midefics_model", "approval", "nobody"),
         refused("midefics_model", "dataset", "images/0123456789abcdef"),
     ],
     "accepted": [
-        not refused("midefics_data", "limit", 5),
-        not refused("midefics_data", "sources", ["isic", "roco"]),
+        not refused("midefics_ingest", "limit", 5),
+        not refused("midefics_ingest", "sources", ["isic", "roco"]),
+        not refused("midefics_data", "images", ["images/0123456789abcdef"]),
         not refused("midefics_model", "dataset", "dataset/0123456789abcdef"),
     ],
 }}))
@@ -73,7 +75,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory):
 
 def test_dags_parse_without_errors(parsed):
     assert parsed["errors"] == {}
-    assert set(parsed["dags"]) >= {"midefics_data", "midefics_model"}
+    assert set(parsed["dags"]) >= {"midefics_ingest", "midefics_data", "midefics_model"}
 
 
 def test_dag_files_parse_within_a_second_of_the_sdk(parsed):

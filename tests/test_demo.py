@@ -36,18 +36,20 @@ def test_steps_show_the_whole_way_when_nothing_has_begun(tmp_path: Path):
 
 
 def test_steps_name_the_source_when_a_sister_task_knows_it(tmp_path: Path):
-    found = steps(tmp_path, [instance("prepare.ingest", 0, "isic"), instance("prepare.validate", 0, state="queued")])
-    assert [(step.stage, step.source, step.word) for step in found[:2]] == [
-        ("ingest", "isic", "done"),
-        ("validate", "isic", "queued"),
+    found = steps(tmp_path, [instance("prepare.validate", 0, "isic"), instance("prepare.label", 0, state="queued")])
+    assert [(step.stage, step.source, step.word) for step in found[1:3]] == [
+        ("validate", "isic", "done"),
+        ("label", "isic", "queued"),
     ]
 
 
 def test_steps_read_the_progress_that_a_stage_tells(tmp_path: Path):
-    file = progress_file(tmp_path, "midefics_data", "manual__1", "prepare.ingest", 0)
+    file = progress_file(tmp_path, "midefics_ingest", "manual__1", "ingest", 0)
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"name": "images", "done": 3, "total": 9, "note": "isic"}))
-    assert steps(tmp_path, [instance("prepare.ingest", 0, "isic")])[0].progress == "images 3 of 9 isic"
+    assert (
+        steps(tmp_path, [instance("ingest", 0, "isic", dag_id="midefics_ingest")])[0].progress == "images 3 of 9 isic"
+    )
 
 
 def test_seconds_of_a_stage_run_from_its_first_start_to_its_last_end():

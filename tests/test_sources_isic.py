@@ -75,6 +75,12 @@ def test_patient_lesion_attribution_and_unknown_columns_stay_out_of_the_metadata
     assert set(only(root).metadata) == {"benign_malignant", "diagnosis"}
 
 
+@pytest.mark.parametrize("absent", ["", "nan", "unknown", " "])
+def test_a_patient_who_is_not_given_makes_no_group(tmp_path, absent):
+    case = only(archive(tmp_path, f"A,,,benign,nevus,{absent},IL_2,"))
+    assert (case.group, case.links) == ("IL_2", ())
+
+
 def test_an_upper_case_suffix_is_found_and_leftovers_are_not_images(tmp_path):
     archive(tmp_path, "A,,,benign,nevus,,,", images="")
     (tmp_path / "A.JPG").write_bytes(b"a picture")
@@ -123,6 +129,38 @@ def test_the_older_json_is_read_where_there_is_no_csv(tmp_path):
     case = only(tmp_path)
     assert case.metadata == {"age_approx": 55, "benign_malignant": "benign", "image_type": "dermoscopic"}
     assert case.licence == "not stated"
+
+
+def test_one_broken_json_among_good_ones_is_rejected_alone(tmp_path):
+    good = '{"name": "%s", "meta": {"acquisition": {}, "clinical": {"diagnosis": "nevus"}}}'
+    for name, content in {"A": good % "A", "B": '{"name": "B", "meta"', "C": good % "C", ".D": "{"}.items():
+        (tmp_path / f"{name}.json").write_text(content)
+        (tmp_path / f"{name}.jpg").write_bytes(b"a picture")
+    found = [(one.id, getattr(one, "reason", ""), one.origin) for one in isic.cases(tmp_path)]
+    assert found == [("isic/A", "", ""), ("isic/B", "unreadable metadata", "B.json"), ("isic/C", "", "")]
+
+
+def test_the_old_json_and_the_old_and_new_csv_come_out_the_same(tmp_path):
+    shots = {"json": tmp_path / "json", "old": tmp_path / "old", "new": tmp_path / "new"}
+    for root in shots.values():
+        root.mkdir()
+        (root / "A.jpg").write_bytes(b"a picture")
+    (shots["json"] / "A.json").write_text(
+        '{"name": "A", "meta": {"acquisition": {"image_type": "dermoscopic", "pixelsX": 9}, "clinical": {"sex": "female",'
+        ' "age_approx": 60, "benign_malignant": "malignant", "diagnosis": "melanoma", "melanocytic": true,'
+        ' "anatom_site_general": "anterior torso", "nevus_type": null}}}'
+    )
+    (shots["old"] / "metadata.csv").write_text(
+        "isic_id,age_approx,anatom_site_general,benign_malignant,diagnosis,image_type,melanocytic,nevus_type,pixels_x,sex\n"
+        "A,60,anterior torso,malignant,melanoma,dermoscopic,True,,9,female\n"
+    )
+    (shots["new"] / "metadata.csv").write_text(
+        "isic_id,age_approx,anatom_site_1,diagnosis_1,diagnosis_3,image_type,melanocytic,pixels_x,sex\n"
+        'A,60,Anterior torso,Malignant,"Melanoma, NOS",dermoscopic,True,9,female\n'
+    )
+    first, second, third = (only(root).metadata for root in shots.values())
+    assert first == second == third
+    assert first["anatom_site_general"] == "anterior torso"
 
 
 @pytest.mark.parametrize(

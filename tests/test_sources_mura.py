@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from midefics.errors import SourceError
+from midefics.records import Case
 from midefics.sources import mura
 
 STUDY = "MURA-v1.1/train/XR_WRIST/patient00007/study1_positive/"
@@ -68,6 +69,34 @@ def test_an_unusable_line_is_rejected_and_keeps_the_patient_to_itself(tmp_path, 
 def test_an_image_of_a_study_without_a_label_is_rejected(tmp_path):
     (found,) = mura.cases(archive(tmp_path, f"{STUDY}image1.png\n", f"{OTHER},0\n"))
     assert found.reason == "no label"
+
+
+@pytest.mark.parametrize("studies", [f"{STUDY},1\n{STUDY},0\n", f"{STUDY},0\n"], ids=["in the list", "with its folder"])
+def test_a_label_that_contradicts_itself_is_rejected(tmp_path, studies):
+    (found,) = mura.cases(archive(tmp_path, f"{STUDY}image1.png\n", studies))
+    assert found.reason == "contradictory label"
+
+
+def test_the_label_is_the_studys_and_all_its_images_have_it(tmp_path):
+    root = archive(tmp_path, f"{STUDY}image1.png\n{STUDY}image2.png\n", LABELLED)
+    (root / STUDY / "image2.png").write_bytes(b"another picture")
+    cases = [one for one in mura.cases(root) if isinstance(one, Case)]
+    assert [case.metadata["study_label"] for case in cases] == ["abnormal", "abnormal"]
+
+
+def test_both_of_the_archives_splits_are_read(tmp_path):
+    root = archive(tmp_path, LISTED, LABELLED)
+    study = STUDY.replace("train", "valid").replace("00007", "11185")
+    (root / study).mkdir(parents=True)
+    (root / study / "image1.png").write_bytes(b"a picture")
+    (root / "MURA-v1.1" / "valid_image_paths.csv").write_text(f"{study}image1.png\r\n", newline="")
+    (root / "MURA-v1.1" / "valid_labeled_studies.csv").write_text(f"{study},1\r\n", newline="")
+    splits = sorted((case.group, case.metadata["archive_split"]) for case in mura.cases(root))
+    assert splits == [("patient00007", "train"), ("patient00007", "train"), ("patient11185", "valid")]
+
+
+def test_the_licence_is_the_agreement_that_forbids_passing_it_on(tmp_path):
+    assert {case.licence for case in mura.cases(archive(tmp_path, LISTED, LABELLED))} == {"MURA research use agreement"}
 
 
 def test_an_empty_image_and_a_repeated_line_are_rejected(tmp_path):

@@ -45,6 +45,28 @@ def test_the_official_layout_is_read_from_above_or_within(tmp_path, inner):
     assert case.attribution == "https://www.ncbi.nlm.nih.gov/pmc/articles/PMC55/"
 
 
+def test_figures_that_are_not_radiology_are_read_and_say_so(tmp_path):
+    official(tmp_path)
+    folder = tmp_path / "data" / "train" / "non-radiology"
+    (folder / "images").mkdir(parents=True)
+    (folder / "images" / "ROCO_00001.jpg").write_bytes(b"a picture")
+    (folder / "captions.txt").write_text("ROCO_00001\t A photograph of the arm.\n")
+    assert [case.metadata["radiology"] for case in roco.cases(tmp_path)] == [False, True]
+
+
+def test_kaggles_other_list_and_the_official_keywords_beside_it_are_read(tmp_path):
+    kaggle(tmp_path, "ROCO_00002,PMC55_x-1.jpg,A CT.")
+    (tmp_path / "all_data" / "test" / "radiology" / "keywords.txt").write_text("ROCO_00002\t\tct\n")
+    other = tmp_path / "all_data" / "test" / "non-radiology" / "images"
+    other.mkdir(parents=True)
+    (other / "PMC56_y.jpg").write_bytes(b"a picture")
+    (tmp_path / "all_data" / "test" / "nonradiologytestdata.csv").write_text(
+        "id,name,caption\nROCO_00003,PMC56_y.jpg,A photograph.\n"
+    )
+    told = [(case.metadata["radiology"], case.metadata["keywords"], case.group) for case in roco.cases(tmp_path)]
+    assert told == [(True, "ct", "PMC55"), (False, "", "PMC56")]
+
+
 def test_without_licences_the_links_still_name_the_article(tmp_path):
     (case,) = roco.cases(official(tmp_path, licence=""))
     assert (case.group, case.licence) == ("PMC55", "not stated")
@@ -77,13 +99,13 @@ def test_a_caption_may_hold_characters_that_unicode_counts_as_line_ends(tmp_path
     assert case.metadata["caption"] == "CT of the chest."
 
 
-@pytest.mark.parametrize("caption", ["XXX.", "Figure 1", "Fig. 2a.", "", "...", "Image"])
+@pytest.mark.parametrize("caption", ["XXX.", "Figure 1", "Fig. 2a.", "", "...", "Image", "(Figure 3.)", "." * 100_000])
 def test_a_junk_caption_is_rejected(tmp_path, caption):
     (found,) = roco.cases(official(tmp_path, caption=caption))
     assert found.reason == "no caption"
 
 
-@pytest.mark.parametrize("caption", ["OPG.", "CT brain.", "Figure 5: MRI of conjoined twins"])
+@pytest.mark.parametrize("caption", ["OPG.", "CT brain.", "Figure 5: MRI of conjoined twins", "." * 100_000 + "a CT"])
 def test_a_short_caption_is_kept(tmp_path, caption):
     (found,) = roco.cases(official(tmp_path, caption=caption))
     assert isinstance(found, Case)

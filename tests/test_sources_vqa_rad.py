@@ -37,6 +37,7 @@ def test_an_image_brings_all_its_questions(tmp_path, inner):
     [
         (asked("Is it?", "No", image="b.jpg"), "missing image"),
         (asked("Is it?", "No", image="../trainset.json"), "path outside the archive"),
+        (asked("Is it?", "No", image="a\n.jpg"), "unusable name"),
         (asked(" ", "No"), "no question"),
     ],
 )
@@ -60,6 +61,12 @@ def test_another_format_is_refused(tmp_path, content, told):
         list(vqa_rad.cases(tmp_path))
 
 
+def test_two_images_whose_names_differ_in_the_suffix_alone_do_not_share_an_id(tmp_path):
+    archive(tmp_path, asked("Is it?", "No"), asked("Is it?", "Yes", image="a.png"))
+    found = list(vqa_rad.cases(tmp_path))
+    assert [(one.id, getattr(one, "reason", "")) for one in found] == [("vqa_rad/a", ""), ("vqa_rad/a", "repeated id")]
+
+
 def test_a_missing_folder_or_list_is_refused(tmp_path):
     with pytest.raises(SourceError, match="no folder"):
         list(vqa_rad.cases(tmp_path / "nowhere"))
@@ -75,6 +82,8 @@ def test_the_real_archive_adds_up():
 
 def test_only_vqa_rad_is_kept_for_evaluation():
     assert {name: row.role for name, row in SOURCES.items()} == {
+        "dicom": "train",
+        "hf_dataset": "train",
         "isic": "train",
         "mura": "train",
         "roco": "train",
@@ -83,5 +92,7 @@ def test_only_vqa_rad_is_kept_for_evaluation():
 
 
 def test_an_unknown_source_is_refused_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"sources\.chexpert: not one of isic, mura, roco, vqa_rad"):
+    with pytest.raises(
+        ConfigError, match=r"sources\.chexpert: not one of dicom, hf_dataset, isic, mura, roco, vqa_rad"
+    ):
         source("chexpert")

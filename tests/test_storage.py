@@ -305,3 +305,15 @@ def test_a_dataset_loads_with_its_three_splits(tmp_path: Path) -> None:
         "validation": ["isic/ISIC_0000003"],
     }
     assert loaded["test"][0]["image"].size == (64, 48)
+
+
+def test_rows_of_another_version_are_one_clear_error(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    storage = Storage(tmp_path)
+    with storage.draft("images") as draft:
+        draft.add(make_row())
+    (part,) = storage.folder(draft.manifest).glob("*.parquet")
+    pq.write_table(pq.read_table(part).drop_columns(["phash"]), part)
+    with pytest.raises(StorageError, match=r"rows of another version of midefics \(phash: .*run the stage"):
+        list(storage.rows(draft.manifest))

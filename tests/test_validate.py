@@ -7,6 +7,7 @@ from PIL import Image
 
 from midefics.config import RunConfig
 from midefics.errors import DataError
+from midefics.inspection import inspect
 from midefics.records import Row
 from midefics.services import Services
 from midefics.services.expectations import KEPT_RUNS, Expectations
@@ -17,6 +18,9 @@ from tests.rows import blank, encoded, make_row, make_services, picture, stored
 @pytest.fixture
 def services(tmp_path: Path) -> Services:
     return make_services(tmp_path)
+
+
+TURNS = ({"question": "Is there a fracture?", "answer": "no"},)
 
 
 def config(**limits: object) -> RunConfig:
@@ -60,7 +64,7 @@ def test_validate_passes_rows_on_unchanged_and_by_id_when_several_inputs_are_uno
     assert list(services.storage.rows(manifest)) == second + first
     again = validate.run(config(), *reversed(inputs), services=services)
     assert again.digest == manifest.digest
-    assert manifest.facts["expectations"] == manifest.facts["expectations_met"] == 11
+    assert manifest.facts["expectations"] == manifest.facts["expectations_met"] == 20
     assert sorted(manifest.parents) == sorted(one.digest for one in inputs)
 
 
@@ -69,6 +73,66 @@ def test_validate_only_warns_when_a_check_is_no_reason_to_drop_a_row(services: S
     manifest = validate.run(config(), stored(services, "images", [row]), services=services)
     assert manifest.rows == 1
     assert manifest.facts["expectations"] - manifest.facts["expectations_met"] == 2
+
+
+def test_validate_counts_in_the_facts_what_it_only_warns_of(services: Services) -> None:
+    odd = make_row(1, format="PNG RGBA .jpg", licence="not stated")
+    manifest = validate.run(config(), stored(services, "images", [*good(2, start=5), odd]), services=services)
+    assert manifest.facts["warned"] == "1 converted colour mode, 1 licence not stated, 1 wrong extension"
+    assert validate.run(config(), stored(services, "images", good(2)), services=services).facts["warned"] == ""
+
+
+@pytest.mark.parametrize(
+    ("told", "as_named"),
+    [
+        ("JPEG RGB .jpg", "as named"),
+        ("JPEG L .jpeg", "as named"),
+        ("MPO RGB .jpg", "as named"),
+        ("PNG RGB .jpg", "PNG as .jpg"),
+        ("PNG L .image", None),
+        ("PNG L", None),
+        ("", None),
+    ],
+)
+def test_a_file_s_type_is_held_against_its_name(told: str, as_named: str | None) -> None:
+    row = make_row(1, format=told)
+    assert validate.derived_columns(row, inspect(row.image))["file_type"] == as_named
+
+
+def test_validate_keeps_out_of_training_what_is_asked_about_and_says_what_a_copy_is_a_copy_of(
+    services: Services,
+) -> None:
+    asked = make_row(
+        3, id="vqa_rad/3", source="vqa_rad", role="evaluation", metadata={"image_organ": "head"}, turns=TURNS
+    )
+    leaked = make_row(3, id="isic/leak")
+    copied = make_row(1, id="isic/copy")
+    manifest = validate.run(
+        config(max_bad_share=0.5), stored(services, "images", [*good(3), copied, leaked, asked]), services=services
+    )
+    assert "vqa_rad/3" in [row.id for row in services.storage.rows(manifest)]
+    assert {row.id: (row.reason, row.detail.split(";")[0]) for row in services.storage.rejected(manifest)} == {
+        "isic/leak": ("in evaluation set", "the same as vqa_rad/3"),
+        "isic/copy": ("duplicate image", "the same as isic/ISIC_0000001"),
+    }
+
+
+def test_validate_stops_at_a_check_that_may_not_fail_and_names_the_way_out(services: Services) -> None:
+    small = [make_row(100 + number, width=16, height=16) for number in range(2)]
+    rows = [*good(18), *small]
+    with pytest.raises(DataError) as caught:
+        run(services, *rows, checks={"image_too_small": {"action": "fail", "max_share": 0.05}})
+    assert str(caught.value) == (
+        "isic: 2 of 20 images fail the check “image too small”, first isic/ISIC_0000100, and "
+        "validate.checks.image_too_small stops the run above a share of 0.05; see data_docs/index.html, or rerun with "
+        "--set validate.checks.image_too_small.max_share=0.101"
+    )
+    passed, rejected = run(services, *rows, checks={"image_too_small": {"action": "fail", "max_share": 0.101}})
+    assert (len(passed), set(rejected.values())) == (18, {"image too small"})
+    passed, rejected = run(services, *rows, checks={"image_too_small": {"action": "warn"}})
+    assert (len(passed), rejected) == (20, {})
+    with pytest.raises(DataError, match="2 of 20 images fail the check “image too small”, first isic/ISIC_0000100"):
+        run(services, *rows, checks={"image_too_small": {"action": "warn", "max_share": 0.05}})
 
 
 def test_validate_says_which_and_why_when_too_many_are_bad(services: Services) -> None:
@@ -116,7 +180,9 @@ def test_data_docs_forget_the_oldest_runs(tmp_path: Path) -> None:
     results = tmp_path / "great_expectations" / "results" / "isic" / "demo"
     for day in range(1, KEPT_RUNS + 3):
         (results / f"202601{day:02d}T000000.000000Z").mkdir(parents=True)
-    Expectations(tmp_path).verdicts({}, {}, "demo")
+    expectations = Expectations(tmp_path)
+    with expectations.judging(lambda _: ()) as judgement:
+        expectations.publish(judgement, "demo")
     kept = sorted(run.name for run in results.iterdir())
     assert len(kept) == KEPT_RUNS
     assert kept[0].startswith("20260103")

@@ -21,6 +21,7 @@ from midefics.commands.options import (
     tell,
 )
 from midefics.config import RunConfig, load_settings
+from midefics.errors import ConfigError
 from midefics.records import Manifest
 from midefics.services import Services
 from midefics.services.progress import Progress
@@ -87,7 +88,37 @@ def label(
     print(json.dumps(result) if as_json else "\n".join(f"{key}: {value}" for key, value in result.items()))
 
 
-for _name in ("assemble", "train", "evaluate", "register"):
+@app.command(
+    help=f"{STAGES['assemble'].summary}\n\nNeeds: conversations. It keeps to the splits of the configuration's newest data set."
+)
+def assemble(
+    manifests: Manifests = None,
+    config: Config = "demo",
+    source: Sources = None,
+    only: Only = None,
+    set_: Sets = None,
+    extends: Annotated[
+        str | None, typer.Option("--extends", metavar="MANIFEST", help="Keep to the splits of this data set.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Keep to no earlier splits: deal all images anew.")] = False,
+    as_json: AsJson = False,
+    progress_file: ProgressFile = None,
+    debug: Debug = False,
+) -> None:
+    """Makes the data set."""
+    del debug
+    from midefics.stages.assemble import NOTHING
+
+    if fresh and extends:
+        raise ConfigError("--extends and --fresh: give one of them")
+    started = time.monotonic()
+    services, chosen = Services(load_settings(), Progress(progress_file)), chosen_config(config, source, only, set_)
+    given = inputs("assemble", chosen, manifests, services)
+    made = run_stage("assemble", chosen, given, services, extends=NOTHING if fresh else extends)
+    tell(made, as_json, time.monotonic() - started)
+
+
+for _name in ("train", "evaluate", "register"):
     _add_stage_command(_name)
 
 

@@ -1,4 +1,4 @@
-"""A configuration's name in, two finished runs out: the data run, and the model run that its data set has started."""
+"""A configuration's name in, finished runs out: archives read, the data set they made, the model that it started."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ from midefics.local.steps import Instance, stage_name, steps
 
 log = logging.getLogger(__name__)
 
-DATA, MODEL = DAGS
+INGEST, DATA, MODEL = DAGS
 SECONDS_BETWEEN_LOOKS = 1.5
 PATIENCE_S = 60.0
 """For the asset event to start the model run."""
@@ -30,7 +30,7 @@ class FailedRunError(MideficsError):
 
 
 class Follower:
-    """Follows both runs; knows them by id, so that they can be ended when somebody interrupts."""
+    """Follows the runs; knows them by id, so that they can be ended when somebody interrupts."""
 
     def __init__(self, api: AirflowApi, home: Path, board: Board) -> None:
         self.api = api
@@ -40,21 +40,35 @@ class Follower:
         self._home, self._board = home, board
 
     def go(self, config: str) -> None:
-        """Triggers the data run and follows until the model is promoted.
+        """Triggers the reading of the archives and follows until a model is promoted.
+
+        Where nothing is new, nothing is published: then the model is trained again, on the data set that is there.
 
         Raises:
-            FailedRunError: a task failed, or the new data set started no run.
+            FailedRunError: a task failed, or what was published started no run.
         """
         for dag_id in DAGS:
             for run_id in self.api.clear_way(dag_id):
                 self._board.say(f"ended the run {run_id} of {dag_id} that an earlier demo left behind")
             self.api.unpause(dag_id)
-        self.runs[DATA] = self.api.trigger(DATA, {"config": config})
-        self._board.say(f"Follow it in Airflow: {self.api.run_page(DATA, self.runs[DATA])}")
-        self._follow(DATA)
-        self.runs[MODEL] = self._wait_for_model_run()
-        self._board.say(f"The new data set has started: {self.api.run_page(MODEL, self.runs[MODEL])}")
-        self._follow(MODEL)
+        self._begin(INGEST, self.api.trigger(INGEST, {"config": config}))
+        for source, publishes, dag_id in ((INGEST, "publish_archives", DATA), (DATA, "publish_dataset", MODEL)):
+            if source in self.runs and self._state(source, publishes) == "success":
+                self._begin(dag_id, self._wait_for_run(dag_id, source))
+        if MODEL not in self.runs:
+            self._board.say(
+                "No archive has changed, so there is no new data set: training again on the one that is there."
+            )
+            self._begin(MODEL, self.api.trigger(MODEL, {"config": config}))
+
+    def _begin(self, dag_id: str, run_id: str) -> None:
+        self.runs[dag_id] = run_id
+        self._board.say(f"{dag_id}: {self.api.run_page(dag_id, run_id)}")
+        self._follow(dag_id)
+
+    def _state(self, dag_id: str, task_id: str) -> str | None:
+        mine = (each for each in self.instances if (each["dag_id"], each["task_id"]) == (dag_id, task_id))
+        return next((each["state"] for each in mine), None)
 
     def end_runs(self) -> None:
         """Ends what still runs."""
@@ -89,13 +103,13 @@ class Follower:
         ]
         self._board.show(steps(self._home, self.instances))
 
-    def _wait_for_model_run(self) -> str:
+    def _wait_for_run(self, dag_id: str, source: str) -> str:
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
-            if run_id := self.api.run_started_by(MODEL, self.runs[DATA]):
+            if run_id := self.api.run_started_by(dag_id, self.runs[source]):
                 return run_id
             time.sleep(SECONDS_BETWEEN_LOOKS / 2)
-        raise FailedRunError(f"the data set was published, but started no run of {MODEL} within {PATIENCE_S:.0f} s")
+        raise FailedRunError(f"{source} has published something new, but no run of {dag_id} within {PATIENCE_S:.0f} s")
 
     def _approve(self) -> None:
         question = self.api.question(MODEL, self.runs[MODEL], APPROVE)

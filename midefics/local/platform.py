@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE_S = 180.0
 """For a server to become healthy: its databases are made at the first start."""
-DAGS = ("midefics_data", "midefics_model")
+DAGS = ("midefics_ingest", "midefics_data", "midefics_model")
 
 
 class Platform(NamedTuple):

@@ -13,12 +13,13 @@ Instance = Mapping[str, Any]
 """A task instance as Airflow's REST API tells of it."""
 
 WAY = {
-    "midefics_data": ("chosen_sources", "prepare.ingest", "prepare.validate", "prepare.label", "assemble"),
+    "midefics_ingest": ("chosen_sources", "ingest", "publish_archives"),
+    "midefics_data": ("arrived_sources", "prepare.validate", "prepare.label", "assemble", "publish_dataset"),
     "midefics_model": ("newest_dataset", "train", "evaluate", "register", "approve", "promote"),
 }
-"""The tasks of both DAGs in the order of the data."""
-SILENT = ("chosen_sources", "newest_dataset")
-"""Tasks that only look something up: shown when they fail."""
+"""The tasks of the DAGs in the order of the data."""
+SILENT = ("chosen_sources", "all_were_read", "publish_archives", "arrived_sources", "publish_dataset", "newest_dataset")
+"""Tasks that only look something up or publish it: shown when they fail."""
 DONE = ("success", "failed", "upstream_failed", "skipped", "removed")
 WORDS = {
     None: "waiting",
@@ -58,7 +59,7 @@ def steps(home: Path, instances: Sequence[Instance]) -> list[Step]:
             elif not mine:
                 found.append(Step(dag_id=dag_id, stage=stage_name(task_id)))
             for instance in sorted(mine, key=lambda each: int(each["map_index"])):
-                found.append(_step(home, instance, sources.get(instance["map_index"], "")))
+                found.append(_step(home, instance, sources.get((dag_id, instance["map_index"]), "")))
     return found
 
 
@@ -77,10 +78,13 @@ def seconds_by_stage(instances: Sequence[Instance]) -> dict[str, float]:
     return {stage: round((max(moments) - min(moments)).total_seconds(), 1) for stage, moments in spans.items()}
 
 
-def _sources(instances: Sequence[Instance]) -> dict[int, str]:
-    """Map index to source: Airflow names a mapped task only once it runs (before it is a number), and one is enough."""
-    names = {each["map_index"]: str(each["rendered_map_index"] or "") for each in instances if _is_named(each)}
-    return {index: name for index, name in names.items() if index >= 0}
+def _sources(instances: Sequence[Instance]) -> dict[tuple[str, int], str]:
+    """DAG and map index to source: Airflow names a mapped task only once it runs (before it is a number), and one is enough."""
+    return {
+        (each["dag_id"], each["map_index"]): str(each["rendered_map_index"] or "")
+        for each in instances
+        if _is_named(each) and each["map_index"] >= 0
+    }
 
 
 def _is_named(instance: Instance) -> bool:

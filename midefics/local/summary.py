@@ -5,11 +5,12 @@ from typing import Any
 
 from rich.table import Table
 
-from midefics.local.follow import DATA, MODEL, Follower
+from midefics.local.follow import MODEL, Follower
 from midefics.local.mlflow import run_url
 from midefics.local.steps import seconds_by_stage
 from midefics.records import Manifest, Record
 from midefics.services import Services
+from midefics.services.expectations import INDEX
 
 
 class Summary(Record):
@@ -31,10 +32,9 @@ class Summary(Record):
 
 
 def summarise(follower: Follower, services: Services, mlflow_url: str) -> Summary:
-    """Reads the manifests of both runs."""
-    dataset = follower.result(DATA, "assemble")
-    train, evaluation, registration, promotion = (
-        follower.result(MODEL, task_id) for task_id in ("train", "evaluate", "register", "promote")
+    """Reads the manifests of the model's run."""
+    dataset, train, evaluation, registration, promotion = (
+        follower.result(MODEL, task_id) for task_id in ("newest_dataset", "train", "evaluate", "register", "promote")
     )
     facts = evaluation["facts"]
     return Summary(
@@ -46,8 +46,7 @@ def summarise(follower: Follower, services: Services, mlflow_url: str) -> Summar
         questions=facts["questions"],
         dataset_digest=dataset["digest"],
         seconds=seconds_by_stage(follower.instances),
-        urls=_urls(follower, mlflow_url, train["facts"], registration["facts"])
-        | _pages(follower, services, evaluation),
+        urls=_urls(follower, mlflow_url, train["facts"], registration["facts"]) | _pages(services, evaluation),
     )
 
 
@@ -93,10 +92,9 @@ def _urls(follower: Follower, mlflow_url: str, train: dict[str, Any], registrati
     return {"Airflow": follower.api.url, **runs, **mlflow}
 
 
-def _pages(follower: Follower, services: Services, evaluation: dict[str, Any]) -> dict[str, str]:
-    validated = follower.result(DATA, "prepare.validate")["facts"]
+def _pages(services: Services, evaluation: dict[str, Any]) -> dict[str, str]:
     pages = {
-        "validation pages": services.settings.home / str(validated.get("data_docs")),
+        "validation pages": services.settings.home / INDEX,
         "evaluation report": services.storage.folder(Manifest.model_validate(evaluation)) / "report.html",
     }
     return {name: page.as_uri() for name, page in pages.items() if page.is_file()}

@@ -9,6 +9,7 @@ from midefics.services.storage import Storage
 
 if TYPE_CHECKING:
     from midefics.services.ledger import Ledger
+    from midefics.services.releases import Releases
     from midefics.services.tracking import Tracking
 
 
@@ -30,6 +31,13 @@ class Services:
         from midefics.services.ledger import Ledger
 
         return Ledger.open(self.settings.home / "ledger.db")
+
+    @cached_property
+    def releases(self) -> "Releases":
+        """Whom people let out of the quarantine."""
+        from midefics.services.releases import Releases
+
+        return Releases(self.ledger.engine)
 
     @cached_property
     def tracking(self) -> "Tracking":

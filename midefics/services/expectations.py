@@ -1,4 +1,4 @@
-"""Derived columns of each source in, a verdict on every row out, and Data Docs that show how it was reached.
+"""Columns of each source's rows in, a portion at a time; a verdict on every row out, and Data Docs that show why.
 
 Great Expectations does both from the same suite. Its suites and results are kept in `<home>/great_expectations`, the
 site in `<home>/data_docs`: of every suite the newest runs stay, older ones leave with their pages.
@@ -8,21 +8,34 @@ import fcntl
 import html
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from midefics.errors import DataError, StorageError
+from midefics.errors import StorageError
 from midefics.records import Scalar
+from midefics.services.outcomes import Outcome
 
 log = logging.getLogger(__name__)
 
 KEPT_RUNS = 20
 """Of every suite in the Data Docs."""
+ROWS_AT_ONCE = 50_000
+"""Judged together: bounds the memory, and costs Great Expectations about a second."""
 INDEX = "data_docs/index.html"
 """Relative to MIDEFICS_HOME."""
 _VIEW = {"module_name": "midefics.services.data_docs_view"}
+_FORMAT = {
+    "result_format": "COMPLETE",
+    "unexpected_index_column_names": ["id"],
+    "return_unexpected_index_query": False,
+}
+
+Columns = Mapping[str, Scalar]
+Suites = Callable[[str], Sequence["Check"]]
+"""The checks of a suite, by its name."""
 
 
 class Check(NamedTuple):
@@ -36,25 +49,26 @@ class Check(NamedTuple):
     """The short stable code that failing rows are counted under."""
     note: str
     """What is asked for and why, for the Data Docs: a sentence or two, without markup."""
-    severity: Literal["critical", "warning"] = "critical"
-    """A row that fails a `critical` check is put in quarantine; a `warning` is only shown."""
+    action: Literal["warn", "quarantine", "fail"] = "quarantine"
+    """A row that fails is let through and counted (`warn`), or is not let through."""
+    max_share: float | None = None
+    """When more of a source's rows fail, the run stops."""
 
 
 class Verdict(NamedTuple):
     """What a suite says of a source."""
 
-    failed: dict[str, str]
-    """Row id to the reason of the first check in the suite that it fails."""
+    rows: int
+    checks: tuple[Check, ...]
+    """Those that apply."""
+    failed: dict[str, list[str]]
+    """Row id to the reasons of the checks that it fails, in the suite's order; those that only warn aside."""
     warned: dict[str, int]
-    """Reason to the number of rows, of the checks that only warn."""
-    expectations: int
+    """Reason to the number of rows, of the checks that only warn and that a row fails."""
+    first: dict[str, str]
+    """The id of the first row that is warned of, by reason."""
     met: int
-
-
-class _Run(NamedTuple):
-    results: Any
-    pages: tuple[Any, Any]
-    """Identifiers of what the Data Docs show anew."""
+    """How many of the checks all rows meet."""
 
 
 class Expectations:
@@ -64,34 +78,40 @@ class Expectations:
         self._home = home
         self.index = home / INDEX
 
-    def verdicts(
-        self,
-        tables: Mapping[str, Sequence[Mapping[str, Scalar]]],
-        suites: Mapping[str, Sequence[Check]],
-        run_name: str,
-    ) -> dict[str, Verdict]:
-        """Checks every table against the suite of its name, and adds the run to the Data Docs.
+    @contextmanager
+    def judging(self, suites: Suites, late: Sequence[str] = ()) -> Iterator["Judgement"]:
+        """Opens a judgement; rows are given to it in the block.
 
-        A check applies where a row of the table has its column; an empty cell passes all but `NotBeNull`.
+        A check applies where a row of its suite has its column; an empty cell passes all but `NotBeNull`.
 
         Args:
-            tables: rows by suite name; each row has an `id`.
-            suites: checks by suite name.
-            run_name: what the run is called in the Data Docs.
+            suites: the checks of each suite.
+            late: columns that come for all rows once more, without the others.
 
         Raises:
             DataError: a check can't be made on such values.
             StorageError: the project's files can't be written.
         """
         try:
-            with self._alone(), _quiet():
-                context = self._context()
-                runs = {name: _run(context, name, rows, suites[name], run_name) for name, rows in tables.items()}
-                self._forget_old_runs()
-                context.build_data_docs(resource_identifiers=[page for run in runs.values() for page in run.pages])
+            with _quiet():
+                with self._alone():
+                    context = self._context()
+                yield Judgement(context, suites, late)
         except OSError as error:
             raise StorageError(f"{error.filename or self._home}: {error.strerror or error}; is it writable?") from error
-        return {name: _verdict(name, run.results) for name, run in runs.items()}
+
+    def publish(self, judgement: "Judgement", run_name: str) -> dict[str, Verdict]:
+        """Adds the run to the Data Docs, called so, and says what became of every row. To be called in the block."""
+        outcomes = judgement.outcomes()
+        with self._alone():
+            pages = [
+                page
+                for name, outcome in outcomes.items()
+                for page in _stored(judgement.context, name, outcome, run_name)
+            ]
+            self._forget_old_runs()
+            judgement.context.build_data_docs(resource_identifiers=pages)
+        return {name: _verdict(outcome) for name, outcome in outcomes.items()}
 
     def _context(self) -> Any:
         import great_expectations as gx
@@ -144,79 +164,115 @@ class Expectations:
                 shutil.rmtree(run)
 
 
-def _run(context: Any, name: str, rows: Sequence[Mapping[str, Scalar]], checks: Sequence[Check], run_name: str) -> _Run:
+class Judgement:
+    """Takes rows in and judges `ROWS_AT_ONCE` of a suite together."""
+
+    def __init__(self, context: Any, suites: Suites, late: Sequence[str]) -> None:
+        self.context = context
+        self._suites, self._late = suites, frozenset(late)
+        self._waiting: dict[tuple[str, bool], list[Columns]] = {}
+        self._outcomes: dict[str, Outcome] = {}
+
+    def add(self, suite: str, columns: Columns) -> None:
+        """Takes one row in: its `id` and all its columns but the late ones, an empty cell for a column it lacks."""
+        self._take(suite, columns, late=False)
+
+    def add_late(self, suite: str, columns: Columns) -> None:
+        """Takes in the `id` and the late columns of a row."""
+        self._take(suite, columns, late=True)
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """What came of all the rows, by suite."""
+        for suite, late in list(self._waiting):
+            self._judge(suite, late)
+        return self._outcomes
+
+    def _take(self, suite: str, columns: Columns, late: bool) -> None:
+        waiting = self._waiting.setdefault((suite, late), [])
+        waiting.append(columns)
+        if len(waiting) == ROWS_AT_ONCE:
+            self._judge(suite, late)
+
+    def _judge(self, suite: str, late: bool) -> None:
+        rows = self._waiting.pop((suite, late))
+        outcome = self._outcomes.setdefault(suite, Outcome(self._suites(suite)))
+        checks = [check for check in outcome.checks if (check.column in self._late) == late]
+        outcome.add(checks, _results(self.context, suite, rows, checks), rows)
+
+
+def _results(context: Any, name: str, rows: Sequence[Columns], checks: Sequence[Check]) -> Any:
     import great_expectations as gx
-    from great_expectations.core.run_identifier import RunIdentifier
 
-    frame = _frame(rows, checks)
-    expectations = [_expectation(check) for check in checks if check.column in frame.columns]
-    suite = context.suites.add_or_update(gx.ExpectationSuite(name=name, expectations=expectations))
+    suite = gx.ExpectationSuite(name=name, expectations=[_expectation(check) for check in checks])
     asset = context.data_sources.add_or_update_pandas("archives").add_dataframe_asset(name)
-    definition = gx.ValidationDefinition(name=name, data=asset.add_batch_definition_whole_dataframe("all"), suite=suite)
-    checkpoint = gx.Checkpoint(
-        name=name,
-        validation_definitions=[context.validation_definitions.add(definition)],
-        result_format={
-            "result_format": "COMPLETE",
-            "unexpected_index_column_names": ["id"],
-            "return_unexpected_index_query": False,
-        },
-    )
-    outcome = context.checkpoints.add(checkpoint).run(
-        batch_parameters={"dataframe": frame}, run_id=RunIdentifier(run_name=run_name)
-    )
-    identifier, results = next(iter(outcome.run_results.items()))
-    return _Run(results, (identifier, identifier.expectation_suite_identifier))
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": _frame(rows, checks)})
+    return batch.validate(suite, result_format=_FORMAT)
 
 
-def _frame(rows: Sequence[Mapping[str, Scalar]], checks: Sequence[Check]) -> Any:
+def _frame(rows: Sequence[Columns], checks: Sequence[Check]) -> Any:
     """Only the columns that are checked, so that nothing else reaches a page; text can't be markup there."""
     import pandas as pd  # type: ignore[import-untyped] # no stubs installed
-
-    columns = {"id"} | ({check.column for check in checks} & {name for row in rows for name in row})
 
     def cell(value: Scalar) -> Scalar:
         return html.escape(value, quote=False) if isinstance(value, str) else value
 
-    return pd.DataFrame([{name: cell(row.get(name)) for name in sorted(columns)} for row in rows])
+    columns = sorted({"id"} | {check.column for check in checks})
+    return pd.DataFrame({name: [cell(row.get(name)) for row in rows] for name in columns})
 
 
 def _expectation(check: Check) -> Any:
     import great_expectations as gx
 
     kind = getattr(gx.expectations, f"ExpectColumnValuesTo{check.expectation}")
-    consequence = "put in quarantine as" if check.severity == "critical" else "let through with the warning"
     rule = ", ".join(f"{name} {value}" for name, value in check.arguments.items())
     return kind(
         column=check.column,
-        description=f"{check.note} A row that fails is {consequence} “{check.reason}”.",
+        description=f"{check.note} {_consequence(check)}",
         notes=f"{check.expectation} {rule}",
-        severity=check.severity,
+        severity="warning" if check.action == "warn" else "critical",
         meta={"reason": check.reason},
         **check.arguments,
     )
 
 
-def _verdict(name: str, results: Any) -> Verdict:
-    failed: dict[str, str] = {}
-    warned: dict[str, int] = {}
-    met = 0
-    for result in results.results:
-        configuration = result.expectation_config
-        if (result.exception_info or {}).get("raised_exception"):
-            raise DataError(
-                f"{name}: {configuration.kwargs['column']} can't be checked: "
-                f"{result.exception_info['exception_message']}; look at its values in the archive"
-            )
-        met += result.success
-        ids = [entry["id"] for entry in result.result.get("unexpected_index_list") or ()]
-        reason = configuration.meta["reason"]
-        if configuration.severity == "critical":
-            for identifier in ids:
-                failed.setdefault(identifier, reason)
-        elif ids:
-            warned[reason] = warned.get(reason, 0) + len(ids)
-    return Verdict(failed, warned, len(results.results), met)
+def _consequence(check: Check) -> str:
+    done = "let through with the warning" if check.action == "warn" else "put in quarantine as"
+    limit = "" if check.max_share is None else f"; the run stops when more than {check.max_share:.4g} of the rows do"
+    return f"A row that fails is {done} “{check.reason}”{limit}."
+
+
+def _stored(context: Any, name: str, outcome: Outcome, run_name: str) -> tuple[Any, Any]:
+    """Puts suite and results into their stores, and names the pages to be made of them."""
+    import great_expectations as gx
+    from great_expectations.core.run_identifier import RunIdentifier
+    from great_expectations.data_context.types.resource_identifiers import (
+        ExpectationSuiteIdentifier,
+        ValidationResultIdentifier,
+    )
+
+    applied = [_expectation(check) for check in outcome.applied()]
+    context.suites.add_or_update(gx.ExpectationSuite(name=name, expectations=applied))
+    run = RunIdentifier(run_name=run_name, run_time=datetime.now(UTC))
+    suite = ExpectationSuiteIdentifier(name)
+    page = ValidationResultIdentifier(suite, run_id=run, batch_identifier=f"archives-{name}")
+    context.validation_results_store.set(page, outcome.results(name, run))
+    return page, suite
+
+
+def _verdict(outcome: Outcome) -> Verdict:
+    failed: dict[str, list[str]] = {}
+    for check, tally in outcome.tallies():
+        for row in tally.ids:
+            failed.setdefault(row, []).append(check.reason)
+    warned = {check.reason: tally for check, tally in outcome.tallies() if check.action == "warn" and tally.first}
+    return Verdict(
+        rows=outcome.rows,
+        checks=tuple(outcome.applied()),
+        failed=failed,
+        warned={reason: tally.unexpected for reason, tally in warned.items()},
+        first={reason: str(tally.first) for reason, tally in warned.items()},
+        met=sum(not tally.unexpected for _, tally in outcome.tallies()),
+    )
 
 
 @contextmanager

@@ -54,7 +54,8 @@ class Ledger:
     """The table of answers; open it from as many processes as you like."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
+        """Other tables may live in the same database."""
         try:
             _METADATA.create_all(engine)
         except SQLAlchemyError as error:
@@ -80,7 +81,7 @@ class Ledger:
         wanted = sorted(set(keys))
         columns = [column for column in _ANSWERS.c if column.name in Answer.model_fields]
         found: dict[str, Answer] = {}
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             for start in range(0, len(wanted), KEYS_PER_QUERY):
                 chunk = wanted[start : start + KEYS_PER_QUERY]
                 for row in connection.execute(select(*columns).where(_ANSWERS.c.key.in_(chunk))).mappings():
@@ -91,16 +92,16 @@ class Ledger:
         """Commits one answer; the first one under a key stays."""
         values = answer.model_dump() | {"created_at": datetime.now(UTC)}
         try:
-            with self._engine.begin() as connection:
+            with self.engine.begin() as connection:
                 connection.execute(_ANSWERS.insert().values(values))
         except IntegrityError:
             return
         except SQLAlchemyError as error:
-            raise StorageError(f"ledger {self._engine.url.render_as_string()}: {_reason(error)}") from error
+            raise StorageError(f"ledger {self.engine.url.render_as_string()}: {_reason(error)}") from error
 
     def close(self) -> None:
         """Gives the connections back; the ledger opens new ones when it is used again."""
-        self._engine.dispose()
+        self.engine.dispose()
 
 
 def _prepare(connection: Any, _record: object) -> None:

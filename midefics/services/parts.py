@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from midefics.errors import StorageError
 from midefics.records import Row
@@ -31,6 +32,7 @@ COLUMNS: dict[str, tuple[pa.DataType, object]] = {
     "phash": (pa.string(), _TEXT),
     "width": (pa.int64(), _NUMBER),
     "height": (pa.int64(), _NUMBER),
+    "format": (pa.string(), _TEXT),
     "metadata": (pa.string(), _TEXT),
     "licence": (pa.string(), _TEXT),
     "attribution": (pa.string(), _TEXT),
@@ -67,10 +69,16 @@ def read_part(path: Path) -> Iterator[Row]:
     """Reads a part's rows in their order, a batch in memory at a time.
 
     Raises:
-        StorageError: the file is damaged.
+        StorageError: the file is damaged, or holds the rows of another version of midefics.
     """
-    with path.open("rb") as file:
-        yield from map(_from_arrow, read_columns(file, None, str(path)))
+    try:
+        with path.open("rb") as file:
+            yield from map(_from_arrow, read_columns(file, None, str(path)))
+    except ValidationError as error:
+        field = ".".join(map(str, error.errors()[0]["loc"]))
+        raise StorageError(
+            f"{path}: rows of another version of midefics ({field}: {error.errors()[0]['msg']}); run the stage that makes it again"
+        ) from error
 
 
 def read_columns(file: BinaryIO, columns: Sequence[str] | None, origin: str) -> Iterator[dict[str, Any]]:

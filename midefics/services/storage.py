@@ -72,16 +72,27 @@ class Draft:
             file.write(line)
         self.rejected[rejected.reason] = self.rejected.get(rejected.reason, 0) + 1
 
+    def take(self, outcome: Row | Rejected) -> None:
+        """Appends a row, or puts it in quarantine."""
+        if isinstance(outcome, Rejected):
+            self.reject(outcome)
+        else:
+            self.add(outcome)
+
+    def digest(self) -> str:
+        """What the manifest would say now: of the rows, the quarantine and the files so far."""
+        content = self._hash.copy()
+        for file in self._files():
+            if file.suffix != ".parquet" and file.name != QUARANTINE:
+                content.update(f"{file.relative_to(self.path).as_posix()}:{file_digest(file)}\n".encode())
+        return content.hexdigest()
+
     def close(self) -> Manifest:
         """Writes the last parts and the manifest."""
         for name in sorted(self._waiting):
             self._write_part(name)
-        size = 0
-        for file in sorted(path for path in self.path.rglob("*") if path.is_file()):
-            size += file.stat().st_size
-            if file.suffix != ".parquet" and file.name != QUARANTINE:
-                self._hash.update(f"{file.relative_to(self.path).as_posix()}:{file_digest(file)}\n".encode())
-        digest = self._hash.hexdigest()
+        digest = self.digest()
+        size = sum(file.stat().st_size for file in self._files())
         self.manifest = Manifest(
             kind=self.kind,
             uri=f"{self.kind}/{digest[:16]}",
@@ -94,6 +105,9 @@ class Draft:
         )
         (self.path / MANIFEST).write_bytes(_as_file(self.manifest))
         return self.manifest
+
+    def _files(self) -> list[Path]:
+        return sorted(path for path in self.path.rglob("*") if path.is_file())
 
     def _write_part(self, name: str) -> None:
         write_part(self._waiting.pop(name), self.path / f"{name}-{self._parts[name]:05d}.parquet")
@@ -214,6 +228,11 @@ class Storage:
         """The whole output of this uri, if there is one."""
         stored = self.store.read(f"{uri}/{MANIFEST}")
         return Output(_parse(stored.content, self.store.address(uri)), stored.changed) if stored else None
+
+    def holds(self, manifest: Manifest) -> bool:
+        """Whether an output is there with all its files, whatever copies this machine has."""
+        there = self.output(manifest.uri)
+        return there is not None and there.manifest.bytes == self.store.size(manifest.uri)
 
     def remember(self, run: str, manifest: Manifest) -> None:
         """Makes an output the newest of its kind for runs of this configuration."""

@@ -1,10 +1,12 @@
 """The archives we can read: a name in the configuration, one file here, one line in the table."""
 
 from midefics.errors import ConfigError
-from midefics.sources import isic, mura, roco, vqa_rad
+from midefics.sources import dicom, hf_dataset, isic, mura, roco, vqa_rad
 from midefics.sources.archive import Source
 
 SOURCES: dict[str, Source] = {
+    "dicom": dicom.SOURCE,
+    "hf_dataset": hf_dataset.SOURCE,
     "isic": isic.SOURCE,
     "mura": mura.SOURCE,
     "roco": roco.SOURCE,

@@ -10,14 +10,27 @@ same. The archive's older per-image JSON is read where there is no `metadata.csv
 """
 
 import itertools
-import json
+import math
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from midefics.errors import SourceError
 from midefics.records import Case, Rejected, Scalar, Turn
 from midefics.sources.archive import Metadata, Source
-from midefics.sources.reading import NOT_STATED, ask, csv_rows, image_problem, inside, require_folder, with_article
+from midefics.sources.reading import (
+    NOT_STATED,
+    OUTSIDE,
+    ask,
+    csv_rows,
+    image_problem,
+    name_problem,
+    read_json,
+    require_folder,
+    shown,
+    with_article,
+)
 
 EXPECTED = "an ISIC download: metadata.csv with the images beside it"
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -46,6 +59,16 @@ family_hx_mm, personal_hx_mm: melanoma in the family, melanoma before
 concomitant_biopsy: whether the lesion was biopsied when the picture was taken"""
 
 
+class _Line(NamedTuple):
+    """One image as the metadata list it."""
+
+    id: str
+    origin: str
+    row: dict[str, str]
+    problem: str = ""
+    """Why the row can't be read."""
+
+
 def cases(root: Path) -> Iterator[Case | Rejected]:
     """Lists the archive's images in the order of their ids.
 
@@ -55,73 +78,87 @@ def cases(root: Path) -> Iterator[Case | Rejected]:
         SourceError: no such folder, no metadata in it, none of its rows, or columns missing.
     """
     require_folder("isic", root, EXPECTED)
-    images = {path.stem: path for path in sorted(root.iterdir()) if path.suffix.lower() in SUFFIXES}
+    images = {path.stem: path for path in _visible(root) if path.suffix.lower() in SUFFIXES}
     last = None
-    for origin, row in _ordered(root):
-        identifier = row["isic_id"].strip()
-        if identifier == last:
-            yield _rejected(identifier, "repeated id", "the image is listed more than once", origin)
+    for line in _ordered(root):
+        if line.problem:
+            yield _rejected(line, "unreadable metadata", line.problem)
+        elif line.id == last:
+            yield _rejected(line, "repeated id", "the image is listed more than once")
         else:
-            yield _case(identifier, row, images.get(identifier), origin)
-        last = identifier
+            yield _case(root, line, images.get(line.id))
+        last = line.id
     if last is None:
         raise SourceError(f"isic: {root / 'metadata.csv'} has no rows; expected {EXPECTED}; download it again")
 
 
-def _ordered(root: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows with their origin in the order of their ids: streamed where the file already has them so."""
+def _visible(root: Path) -> list[Path]:
+    """The folder's entries in order, without what a download that broke off left behind: `.isic-partial.…`."""
+    return sorted(path for path in root.iterdir() if not path.name.startswith("."))
+
+
+def _ordered(root: Path) -> Iterator[_Line]:
+    """Rows in the order of their ids: streamed where the file already has them so."""
     table = root / "metadata.csv"
     if not table.is_file():
-        yield from _legacy(root)
+        yield from sorted(_legacy(root), key=attrgetter("id"))
         return
     needed = ("isic_id",)
-    identifiers = [row["isic_id"].strip() for _, row in csv_rows("isic", table, needed)]
-    rows = ((f"metadata.csv:{line}", row) for line, row in csv_rows("isic", table, needed))
+    identifiers = [row["isic_id"].strip() for _, row in csv_rows("isic", root, table, needed)]
+    lines = (
+        _Line(row["isic_id"].strip(), f"metadata.csv:{number}", row)
+        for number, row in csv_rows("isic", root, table, needed)
+    )
     in_order = all(a <= b for a, b in itertools.pairwise(identifiers))
-    yield from rows if in_order else sorted(rows, key=lambda found: found[1]["isic_id"].strip())
+    yield from lines if in_order else sorted(lines, key=attrgetter("id"))
 
 
-def _legacy(root: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    paths = sorted(root.glob("*.json"))
+def _legacy(root: Path) -> Iterator[_Line]:
+    paths = [path for path in _visible(root) if path.suffix == ".json"]
     if not paths:
         raise SourceError(f"isic: no metadata.csv in {root}; expected {EXPECTED}; rerun `isic image download {root}`")
     for path in paths:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            fields = {**content["meta"]["acquisition"], **content["meta"]["clinical"], "isic_id": content["name"]}
+            content = read_json(root, path)
+            fields = {**content["meta"]["acquisition"], **content["meta"]["clinical"]}
+            identifier = str(content["name"]).strip()
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SourceError(f"isic: {path} is not the archive's JSON of one image: {error!r}") from error
-        yield path.name, {name: "" if value is None else str(value) for name, value in fields.items()}
+            problem = f"not the archive's JSON of one image: {type(error).__name__}"
+            yield _Line(path.stem, shown(path.name), {}, problem)
+        else:
+            row = {name: "" if value is None else str(value) for name, value in fields.items()}
+            yield _Line(identifier, shown(path.name), row)
 
 
-def _case(identifier: str, row: dict[str, str], path: Path | None, origin: str) -> Case | Rejected:
-    if not inside(identifier) or "/" in identifier:
-        return _rejected(identifier, "path outside the archive", "isic_id is not a file name", origin)
-    problem = image_problem(path) if path else "missing image"
+def _case(root: Path, line: _Line, path: Path | None) -> Case | Rejected:
+    if problem := name_problem(line.id) or (OUTSIDE if "/" in line.id else None):
+        return _rejected(line, problem, "isic_id is not a file name")
+    problem = image_problem(root, path) if path else "missing image"
     if path is None or problem:
-        return _rejected(identifier, problem or "", f"{identifier} is listed in the metadata", origin)
-    metadata = _metadata(row)
+        return _rejected(line, problem or "", f"{line.id} is listed in the metadata")
+    given = {name: value.strip() for name, value in line.row.items() if value.strip().lower() not in UNKNOWN}
+    metadata = _metadata(given)
     if "benign_malignant" not in metadata and "diagnosis" not in metadata:
-        return _rejected(identifier, "no label", "neither a diagnosis nor benign or malignant is given", origin)
+        return _rejected(line, "no label", "neither a diagnosis nor benign or malignant is given")
+    patient, lesion = given.get("patient_id"), given.get("lesion_id")
     return Case(
-        id=f"isic/{identifier}",
+        id=f"isic/{line.id}",
         source="isic",
         path=path,
-        group=row.get("patient_id") or row.get("lesion_id") or identifier,
-        links=tuple(filter(None, [row.get("patient_id") and row.get("lesion_id")])),
+        group=patient or lesion or line.id,
+        links=(lesion,) if patient and lesion else (),
         metadata=metadata,
-        licence=row.get("copyright_license") or NOT_STATED,
-        attribution=row.get("attribution") or "ISIC Archive",
+        licence=given.get("copyright_license", NOT_STATED),
+        attribution=given.get("attribution", "ISIC Archive"),
     )
 
 
-def _rejected(identifier: str, reason: str, detail: str, origin: str) -> Rejected:
-    return Rejected(id=f"isic/{identifier}", source="isic", reason=reason, detail=detail, origin=origin)
+def _rejected(line: _Line, reason: str, detail: str) -> Rejected:
+    return Rejected(id=f"isic/{shown(line.id)}", source="isic", reason=reason, detail=detail, origin=line.origin)
 
 
-def _metadata(row: dict[str, str]) -> Metadata:
+def _metadata(given: dict[str, str]) -> Metadata:
     """Old and new vocabulary to one: `diagnosis_1` says benign or malignant, `diagnosis_3` is the old `diagnosis`."""
-    given = {name: value.strip() for name, value in row.items() if value.strip().lower() not in UNKNOWN}
     label = given.get("benign_malignant") or given.get("diagnosis_1")
     diagnosis = given.get("diagnosis") or given.get("diagnosis_3") or given.get("diagnosis_2")
     metadata: dict[str, Scalar] = {
@@ -144,9 +181,10 @@ def _deepest(given: dict[str, str], prefix: str) -> str | None:
 
 def _number(text: str, kind: type[int] | type[float]) -> Scalar:
     try:
-        return kind(float(text))
-    except (ValueError, OverflowError):
+        value = float(text)
+    except ValueError:
         return None
+    return kind(value) if math.isfinite(value) else None
 
 
 def _plain(diagnosis: str) -> str:
@@ -195,4 +233,10 @@ ADVICE = {
     "indeterminate": "A dermatologist should examine it and may take a biopsy.",
 }
 
-SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY)
+
+def label(metadata: Metadata) -> str:
+    """Benign, malignant or indeterminate."""
+    return str(metadata.get("benign_malignant") or "")
+
+
+SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY, label=label)

@@ -10,18 +10,21 @@ header or none, LF or CRLF) and one of `train_image_paths.csv`:
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from midefics.errors import SourceError
 from midefics.records import Case, Rejected, Turn
 from midefics.sources.archive import Metadata, Source
-from midefics.sources.reading import ask, credit, image_problem, inside, require_folder, text_lines
+from midefics.sources.reading import ask, credit, image_problem, name_problem, require_folder, shown, text_lines
 
 EXPECTED = "the unpacked MURA-v1.1 folder with train_image_paths.csv and train_labeled_studies.csv"
 CREDIT = ("MURA research use agreement", "MURA, Stanford ML Group, Rajpurkar et al. 2018")
 LABELS = {"0": "normal", "1": "abnormal"}
-_STUDY = re.compile(r"(?P<split>train|valid)/XR_(?P<part>[A-Z]+)/(?P<patient>patient\d+)/[^/]+")
+NAMED = {"negative": "normal", "positive": "abnormal"}
+"""How a study's folder ends: `study1_positive`."""
+_STUDY = re.compile(r"(?P<split>train|valid)/XR_(?P<part>[A-Z]+)/(?P<patient>patient\d+)/[^/_]+(_(?P<named>[^/]+))?")
 SPOKEN = {"humerus": "upper arm"}
 
 GLOSSARY = """\
@@ -40,11 +43,16 @@ def cases(root: Path) -> Iterator[Case | Rejected]:
     """
     top = _top(root)
     found: dict[str, Case | Rejected] = {}
+    repeated: Counter[str] = Counter()
     for split in ("train", "valid"):
         if (top / f"{split}_image_paths.csv").is_file():
-            labels = _labels(top / f"{split}_labeled_studies.csv")
-            for origin, path in _listed(top / f"{split}_image_paths.csv"):
-                _add(found, _case(top, path, labels, origin))
+            labels = _labels(root, top / f"{split}_labeled_studies.csv")
+            for origin, path in _listed(root, top / f"{split}_image_paths.csv"):
+                case = _case(root, top / path, path, labels, origin)
+                if case.id in found:
+                    repeated[case.id] += 1
+                    case = _rejected(f"{case.id}-{repeated[case.id]}", "repeated id", "it is listed before", origin)
+                found[case.id] = case
     if not found:
         raise SourceError(f"mura: the lists in {top} name no images; expected {EXPECTED}; unpack the archive again")
     for identifier in sorted(found):
@@ -59,13 +67,13 @@ def _top(root: Path) -> Path:
     raise SourceError(f"mura: no train_image_paths.csv in {root} or its MURA-v1.1; expected {EXPECTED}")
 
 
-def _labels(path: Path) -> dict[str, str]:
-    """Study folder (without the top folder's name) to its label."""
-    labels = {}
-    for number, line in enumerate(text_lines("mura", path), start=1):
+def _labels(root: Path, path: Path) -> dict[str, set[str]]:
+    """Study folder (without the top folder's name) to its labels: one, or the lists contradict themselves."""
+    labels: dict[str, set[str]] = {}
+    for number, line in enumerate(text_lines("mura", root, path), start=1):
         study, _, label = line.strip().rpartition(",")
         if label.strip() in LABELS:
-            labels[_relative(study.strip('"'))] = LABELS[label.strip()]
+            labels.setdefault(_relative(study.strip('"')), set()).add(LABELS[label.strip()])
         elif number > 1:  # the first line may be a header
             raise SourceError(f"mura: {path}:{number} does not end in ,0 or ,1; expected a study folder and its label")
     return labels
@@ -75,45 +83,44 @@ def _relative(path: str) -> str:
     return path.strip("/").removeprefix("MURA-v1.1/") if not path.startswith("/") else path
 
 
-def _listed(path: Path) -> Iterator[tuple[str, str]]:
+def _listed(root: Path, path: Path) -> Iterator[tuple[str, str]]:
     """Every image's path with where it is listed."""
-    for number, line in enumerate(text_lines("mura", path), start=1):
+    for number, line in enumerate(text_lines("mura", root, path), start=1):
         if number > 1 or "/" in line:  # the first line may be a header
             yield f"{path.name}:{number}", _relative(line.strip().strip('"'))
 
 
-def _add(found: dict[str, Case | Rejected], case: Case | Rejected) -> None:
-    if case.id in found:
-        again = sum(identifier.startswith(case.id) for identifier in found)
-        case = _rejected(f"{case.id}-{again}", "repeated id", "the image is listed more than once", "image_paths.csv")
-    found[case.id] = case
-
-
-def _case(top: Path, path: str, labels: dict[str, str], origin: str) -> Case | Rejected:
+def _case(root: Path, image: Path, path: str, labels: dict[str, set[str]], origin: str) -> Case | Rejected:
     identifier = f"mura/{hashlib.sha256(path.encode()).hexdigest()[:12]}"
     study, _, name = path.rpartition("/")
-    if not inside(path):
-        return _rejected(identifier, "path outside the archive", name, origin)
+    if problem := name_problem(path):
+        return _rejected(identifier, problem, name, origin)
     if not (parts := _STUDY.fullmatch(study)):
         return _rejected(identifier, "unknown layout", name, origin)
-    problem = image_problem(top / path)
-    if problem or study not in labels:
-        return _rejected(identifier, problem or "no label", name, origin)
-    licence, attribution = credit(top.parent, *CREDIT)
+    told = labels.get(study, set()) | {NAMED[named] for named in (parts["named"],) if named in NAMED}
+    if problem := image_problem(root, image) or _label_problem(study in labels, told):
+        return _rejected(identifier, problem, name, origin)
+    licence, attribution = credit(image.parents[5], *CREDIT)  # the folder that MURA-v1.1 lies in
     return Case(
         id=identifier,
         source="mura",
-        path=top / path,
+        path=image,
         group=parts["patient"],
-        metadata={"archive_split": parts["split"], "body_part": parts["part"].lower(), "study_label": labels[study]},
+        metadata={"archive_split": parts["split"], "body_part": parts["part"].lower(), "study_label": told.pop()},
         licence=licence,
         attribution=attribution,
     )
 
 
+def _label_problem(listed: bool, told: set[str]) -> str | None:
+    if not listed:
+        return "no label"
+    return "contradictory label" if len(told) > 1 else None
+
+
 def _rejected(identifier: str, reason: str, detail: str, origin: str) -> Rejected:
     """The path stays out of it: it holds the patient's number."""
-    return Rejected(id=identifier, source="mura", reason=reason, detail=detail, origin=origin)
+    return Rejected(id=identifier, source="mura", reason=reason, detail=shown(detail), origin=origin)
 
 
 def conversation(metadata: Metadata) -> tuple[Turn, ...]:
@@ -130,4 +137,9 @@ def conversation(metadata: Metadata) -> tuple[Turn, ...]:
     )
 
 
-SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY)
+def label(metadata: Metadata) -> str:
+    """The study's label and the body part: `abnormal hand`."""
+    return f"{metadata.get('study_label', '')} {metadata.get('body_part', '')}".strip()
+
+
+SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY, label=label)

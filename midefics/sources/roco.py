@@ -22,9 +22,11 @@ from midefics.sources.reading import (
     credit,
     csv_rows,
     image_problem,
-    inside,
+    name_problem,
     require_folder,
+    shown,
     text_lines,
+    usable,
 )
 
 EXPECTED = "ROCO's data/ or Kaggle's all_data/ with train, validation or test in it"
@@ -38,7 +40,8 @@ keywords: words that were taken from the caption automatically, without order
 radiology: whether the figure is a radiological image
 archive_split: the archive's own split; says nothing about the image"""
 
-_JUNK = re.compile(r"(x+|(figure|fig|image|table)s?\W*\d*[a-z]?|\W*)\W*", re.IGNORECASE)
+_JUNK = re.compile(r"|x+|(figure|fig|image|table)s? ?\d*[a-z]?", re.IGNORECASE)
+"""A caption, punctuation taken for spaces, that says nothing."""
 _MODALITIES = {
     "X-ray": r"x[- ]?rays?|radiographs?|radiography|radiographic|cxr|orthopantomogram|opg",
     "CT": r"ct|hrct|cect|cbct|computed tomography|computed tomographic",
@@ -53,6 +56,8 @@ _MODALITY = {name: re.compile(rf"\b({words})\b", re.IGNORECASE) for name, words 
 class _Folder(NamedTuple):
     """One folder of images with what its files say, by ROCO id."""
 
+    root: Path
+    """Of the archive."""
     split: str
     radiology: bool
     images: Path
@@ -98,29 +103,29 @@ def _lines(root: Path) -> Iterator[_Line]:
             captions = folder / "captions.txt"
             lists += len(tables) or captions.is_file()
             if tables:  # Kaggle's copy brings the official captions along, but names its images by article
-                yield from _kaggle(tables[0], _folder(folder))
+                yield from _kaggle(tables[0], _folder(root, folder))
             elif captions.is_file():
-                yield from _official(captions, _folder(folder))
+                yield from _official(captions, _folder(root, folder))
     if not lists:
         raise SourceError(f"roco: no captions.txt and no radiology*data.csv below {root}; expected {EXPECTED}")
 
 
-def _folder(path: Path) -> _Folder:
+def _folder(root: Path, path: Path) -> _Folder:
     articles, licences = {}, {}
     if (path / "dlinks.txt").is_file():
-        articles = {name: _article(rest) for name, rest in _pairs(path / "dlinks.txt")}
+        articles = {name: _article(rest) for name, rest in _pairs(root, path / "dlinks.txt")}
     if (path / "licences.txt").is_file():
-        for _, row in csv_rows("roco", path / "licences.txt", ("ROCO_ID", "PMC_ID", "CC")):
+        for _, row in csv_rows("roco", root, path / "licences.txt", ("ROCO_ID", "PMC_ID", "CC")):
             licences[row["ROCO_ID"]] = row["CC"].strip()
             articles[row["ROCO_ID"]] = _article(row["PMC_ID"])
     keywords = {}
     if (path / "keywords.txt").is_file():
-        keywords = {name: " ".join(rest.split("\t")).strip() for name, rest in _pairs(path / "keywords.txt")}
-    return _Folder(path.parent.name, path.name == "radiology", path / "images", keywords, articles, licences)
+        keywords = {name: " ".join(rest.split("\t")).strip() for name, rest in _pairs(root, path / "keywords.txt")}
+    return _Folder(root, path.parent.name, path.name == "radiology", path / "images", keywords, articles, licences)
 
 
-def _pairs(path: Path) -> Iterator[tuple[str, str]]:
-    for line in text_lines("roco", path):
+def _pairs(root: Path, path: Path) -> Iterator[tuple[str, str]]:
+    for line in text_lines("roco", root, path):
         name, _, rest = line.partition("\t")
         yield name.strip(), rest
 
@@ -131,7 +136,7 @@ def _article(text: str) -> str:
 
 
 def _official(captions: Path, folder: _Folder) -> Iterator[_Line]:
-    for number, line in enumerate(text_lines("roco", captions), start=1):
+    for number, line in enumerate(text_lines("roco", folder.root, captions), start=1):
         name, tab, caption = line.partition("\t")
         origin = f"{folder.split}/{captions.parent.name}/captions.txt:{number}"
         if not tab:
@@ -140,19 +145,18 @@ def _official(captions: Path, folder: _Folder) -> Iterator[_Line]:
 
 
 def _kaggle(table: Path, folder: _Folder) -> Iterator[_Line]:
-    for number, row in csv_rows("roco", table, ("id", "name", "caption")):
+    for number, row in csv_rows("roco", folder.root, table, ("id", "name", "caption")):
         origin = f"{folder.split}/{table.name}:{number}"
         yield _Line(row["id"].strip(), row["name"].strip(), " ".join(row["caption"].split()), folder, origin)
 
 
 def _case(line: _Line) -> Case | Rejected:
     folder, path = line.folder, line.folder.images / line.image
-    if not inside(line.image):
-        return _rejected(line, "path outside the archive", line.image)
-    if problem := image_problem(path):
-        return _rejected(line, problem, line.image)
-    if _JUNK.fullmatch(line.caption):
-        return _rejected(line, "no caption", f"the caption is {line.caption!r}")
+    problem = name_problem(line.image) or (None if usable(line.id) else "unusable name")
+    if problem := problem or image_problem(folder.root, path):
+        return _rejected(line, problem, shown(line.image))
+    if _JUNK.fullmatch(re.sub(r"\W+", " ", line.caption).strip()):
+        return _rejected(line, "no caption", f"the caption is {shown(line.caption)!r}")
     article = folder.articles.get(line.id) or _article(line.image)
     page = f"https://www.ncbi.nlm.nih.gov/pmc/articles/{article}/" if article else "PubMed Central"
     licence, attribution = credit(folder.images.parents[3], folder.licences.get(line.id) or NOT_STATED, page)
@@ -173,7 +177,7 @@ def _case(line: _Line) -> Case | Rejected:
 
 
 def _rejected(line: _Line, reason: str, detail: str) -> Rejected:
-    return Rejected(id=f"roco/{line.id}", source="roco", reason=reason, detail=detail, origin=line.origin)
+    return Rejected(id=f"roco/{shown(line.id)}", source="roco", reason=reason, detail=detail, origin=line.origin)
 
 
 def conversation(metadata: Metadata) -> tuple[Turn, ...]:
@@ -211,4 +215,9 @@ def side(caption: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY)
+def label(metadata: Metadata) -> str:
+    """The modality, where the caption names exactly one; else whether it is a radiological image."""
+    return modality(str(metadata.get("caption", ""))) or ("other" if metadata.get("radiology") else "not radiology")
+
+
+SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY, label=label)

@@ -7,7 +7,6 @@ composed. `data_RAD/trainset.json` (and `testset.json`) hold one record per ques
      "question_type": "MODALITY", "question": "What type of imaging does this not represent?", "phrase_type": "freeform"}
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from midefics.errors import SourceError
 from midefics.records import Case, Rejected, Turn
 from midefics.sources.archive import Metadata, Source
-from midefics.sources.reading import image_problem, inside, require_folder
+from midefics.sources.reading import image_problem, name_problem, read_json, require_folder, shown
 
 EXPECTED = "VQA-RAD's data_RAD with trainset.json or testset.json and images/"
 LICENCE = "CC0-1.0"
@@ -35,22 +34,27 @@ def cases(root: Path) -> Iterator[Case | Rejected]:
     """
     require_folder("vqa_rad", root, EXPECTED)
     top = root / "data_RAD" if (root / "data_RAD").is_dir() else root
-    lists = sorted(top.glob("*.json"))
+    lists = sorted(path for path in top.glob("*.json") if not path.name.startswith("."))
     if not lists:
         raise SourceError(f"vqa_rad: no *.json in {top}; expected {EXPECTED}")
     by_image: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for path in lists:
-        for record in _records(path):
+        for record in _records(root, path):
             by_image.setdefault(str(record["image_name"]), []).append((path.name, record))
     if not by_image:
         raise SourceError(f"vqa_rad: the lists in {top} hold no questions; expected {EXPECTED}")
-    for name in sorted(by_image, key=lambda name: Path(name).stem):
-        yield _case(top, name, by_image[name])
+    last = None
+    for name in sorted(by_image, key=lambda name: (Path(name).stem, name)):
+        if Path(name).stem == last:
+            yield _rejected(name, "repeated id", by_image[name][0][0])
+        else:
+            yield _case(root, top / "images" / name, name, by_image[name])
+        last = Path(name).stem
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
+def _records(root: Path, path: Path) -> list[dict[str, Any]]:
     try:
-        records = json.loads(path.read_text(encoding="utf-8-sig"))
+        records = read_json(root, path)
     except (OSError, ValueError) as error:
         raise SourceError(f"vqa_rad: {path} is not readable JSON: {error}") from error
     needed = {"image_name", "question", "answer"}
@@ -59,17 +63,14 @@ def _records(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _case(top: Path, name: str, asked: list[tuple[str, dict[str, Any]]]) -> Case | Rejected:
-    identifier, origin = f"vqa_rad/{Path(name).stem}", asked[0][0]
-    path = top / "images" / name
+def _case(root: Path, path: Path, name: str, asked: list[tuple[str, dict[str, Any]]]) -> Case | Rejected:
     pairs = [(str(record["question"]).strip(), str(record["answer"]).strip()) for _, record in asked]
     turns = tuple(Turn(question=question, answer=answer) for question, answer in pairs if question and answer)
-    reason = "path outside the archive" if not inside(name) else image_problem(path) or ("" if turns else "no question")
-    if reason:
-        return Rejected(id=identifier, source="vqa_rad", reason=reason, detail=name, origin=origin)
+    if reason := name_problem(name) or image_problem(root, path) or ("" if turns else "no question"):
+        return _rejected(name, reason, asked[0][0])
     organ = str(asked[0][1].get("image_organ") or "").lower()
     return Case(
-        id=identifier,
+        id=f"vqa_rad/{path.stem}",
         source="vqa_rad",
         path=path,
         group=name,
@@ -78,6 +79,11 @@ def _case(top: Path, name: str, asked: list[tuple[str, dict[str, Any]]]) -> Case
         attribution=ATTRIBUTION,
         turns=turns,
     )
+
+
+def _rejected(name: str, reason: str, origin: str) -> Rejected:
+    identifier = f"vqa_rad/{shown(Path(name).stem)}"
+    return Rejected(id=identifier, source="vqa_rad", reason=reason, detail=shown(name), origin=origin)
 
 
 def conversation(metadata: Metadata) -> tuple[Turn, ...]:  # noqa: ARG001 (every source has the same signature)

@@ -33,7 +33,7 @@ STAGES = {
         "conversations",
     ),
     "assemble": Stage(
-        "Split by patient, lesion or article into train, validation and test: the data set.",
+        "Split by patient, lesion, article and copies into train, validation and test: the data set.",
         ("conversations",),
         "dataset",
     ),

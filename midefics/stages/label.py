@@ -53,11 +53,7 @@ def run(config: RunConfig, *validated: Manifest, services: Services) -> Manifest
     _require_enough(labels, config.label.max_bad_share)
     with services.storage.draft("conversations", sorted(manifest.digest for manifest in validated)) as draft:
         for row in rows_by_id(services.storage, validated):
-            outcome = _labelled(row, labels)
-            if isinstance(outcome, Rejected):
-                draft.reject(outcome)
-            else:
-                draft.add(outcome)
+            draft.take(_labelled(row, labels))
         if not draft.rows:
             raise DataError(
                 "label: no row has a conversation; look at the quarantine of validate, or at label in the log"

@@ -13,6 +13,7 @@ import midefics
 from midefics.config import RunConfig
 from midefics.errors import DataError
 from midefics.evidence.card import model_card
+from midefics.evidence.papers import ATTRIBUTION, BILL
 from midefics.evidence.rules import as_markdown, assess
 from midefics.records import Manifest, Row
 from midefics.services import Services
@@ -64,6 +65,9 @@ def run(
         services.tracking.set_alias(name, CHALLENGER, version)
         counter.advance(note=f"version {version}")
         (draft.path / "README.md").write_text(str(card), encoding="utf-8")
+        for paper in (ATTRIBUTION, BILL):
+            shutil.copyfile(services.storage.folder(dataset) / paper, draft.path / paper)
+        services.tracking.log_folder(run_id, draft.path, "papers")
         draft.rows = 1
         draft.facts.update(
             model_name=name, version=version, run_id=run_id, proposable=all(one.passed for one in assessments),
