@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from midefics.__main__ import app
+from midefics.commands.data_tables import grown
 from midefics.errors import ServiceError
 from midefics.records import Kind, Manifest
 from midefics.services import Services
@@ -72,6 +74,17 @@ def test_lineage_ends_with_sources_and_licences(services: Services) -> None:
         {("isic", "CC-BY"): 1},
         {("isic", "CC-0"): 1},
     ]
+
+
+def test_an_ancestor_of_two_parents_is_shown_once(tmp_path: Path) -> None:
+    services = make_services(tmp_path)
+    dataset = make(services, "dataset", 1, make(services, "images", 1))
+    evaluation = make(services, "evaluation", 1, dataset, make(services, "adapter", 1, dataset))
+    console = Console(width=100)
+    with console.capture() as told:
+        console.print(grown(ancestry(services.storage, evaluation)))
+    assert told.get().count("CC-BY") == 1
+    assert told.get().count("as above") == 1
 
 
 def test_what_is_named_stays_with_all_its_parents(services: Services) -> None:

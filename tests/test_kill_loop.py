@@ -60,12 +60,13 @@ class Runs:
         return time.monotonic() - started, time.monotonic() - at_work
 
     def half_written(self) -> str:
-        """What the last kill left behind, in one word."""
-        if list(self.storage.store.disk.rglob(".draft-*")):
-            return "a draft"
+        """What the last kill left behind, in a word."""
         known = tuple(f"{output.manifest.uri}/" for output in self.storage.outputs())
-        partial = [key for key in self.storage.store.keys("") if not key.startswith((*known, "latest/"))]
-        return "objects without a manifest" if partial else "nothing"
+        drafts = list(self.storage.store.disk.rglob(".draft-*"))
+        visible = (key for key in self.storage.store.keys("") if "/.draft-" not in key)
+        if any(not key.startswith((*known, "latest/")) for key in visible):
+            return "objects without a manifest"
+        return "a draft" if drafts else "nothing"
 
 
 @pytest.mark.slow

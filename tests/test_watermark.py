@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from midefics.config import RunConfig, load_config
 from midefics.records import Manifest, Row
 from midefics.services import Services
+from midefics.services.s3 import Bucket
 from midefics.stages import ingest
 from tests.rows import jpeg, make_services
 
@@ -110,6 +111,25 @@ def test_an_output_that_is_gone_is_made_again(tmp_path: Path, archive: Path) -> 
     shutil.rmtree(services.storage.folder(first))
     assert run(archive, services).digest == first.digest
     assert len(rows(services, first)) == 4
+
+
+def test_an_output_that_is_gone_or_lost_a_part_is_made_again_everywhere(
+    tmp_path: Path, archive: Path, location: str
+) -> None:
+    here, elsewhere = (make_services(tmp_path / name, store=location) for name in ("here", "elsewhere"))
+    first = run(archive, here)
+    part = f"{first.uri}/part-00000.parquet"
+    for spoiling in (lambda: elsewhere.storage.store.delete(first.uri), lambda: remove(location, part)):
+        spoiling()
+        assert run(archive, here) == first
+        assert elsewhere.storage.holds(first)
+
+
+def remove(location: str, key: str) -> None:
+    if location.startswith("s3"):
+        Bucket(location).delete([key])
+    else:
+        Path(location, key).unlink()
 
 
 @pytest.mark.parametrize("suffix", ["json", "stamps"])

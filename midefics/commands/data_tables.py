@@ -65,17 +65,22 @@ def nested(node: Ancestry) -> dict[str, Any]:
     }
 
 
-def grown(node: Ancestry) -> Tree:
-    """A lineage as a tree: what it was made of beneath it."""
+def grown(node: Ancestry, above: set[str] | None = None) -> Tree:
+    """A lineage as a tree: what it was made of beneath it; what comes again is shown once."""
+    above = set() if above is None else above
     manifest = node.manifest
-    label = f"{manifest.kind} {node.digest[:16]}  {manifest.rows:,} rows" if manifest else f"{node.digest[:16]}  gone"
+    if manifest is None:
+        return Tree(f"{node.digest[:16]}  gone")
+    label = f"{manifest.kind} {node.digest[:16]}  {manifest.rows:,} rows"
+    if node.digest in above:
+        return Tree(f"{label}, as above")
+    above.add(node.digest)
     tree = Tree(label)
-    if manifest and manifest.rejected:
+    if manifest.rejected:
         tree.add(escape("quarantined: " + ", ".join(f"{count:,} {why}" for why, count in manifest.rejected.items())))
     for (source, licence), rows in node.sources.items():
         tree.add(escape(f"{source}: {rows:,} rows, {licence}"))
-    for parent in node.parents:
-        tree.children.append(grown(parent))
+    tree.children.extend(grown(parent, above) for parent in node.parents)
     return tree
 
 

@@ -29,7 +29,17 @@ def _debug(on: bool) -> bool:
     logging.basicConfig(
         level=logging.DEBUG if on else logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
     )
-    for noisy in ("httpx", "httpx2", "httpcore", "alembic", "mlflow.store", "matplotlib", "great_expectations"):
+    noisy_ones = (
+        "httpx",
+        "httpx2",
+        "httpcore",
+        "alembic",
+        "mlflow.store",
+        "matplotlib",
+        "great_expectations",
+        "botocore",
+    )
+    for noisy in noisy_ones:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # else it misses an optional kernel at every start
     if not on:  # what libraries warn their own developers of

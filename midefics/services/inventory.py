@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from midefics.errors import StorageError
 from midefics.records import Kind, Manifest
 from midefics.services.storage import Output, Storage
 
@@ -47,19 +46,17 @@ def _names(storage: Storage) -> dict[str, list[str]]:
 
 
 def ancestry(storage: Storage, manifest: Manifest) -> Ancestry:
-    """Follows the parents; rows are counted where there are none further."""
-    parents = tuple(_of_digest(storage, digest) for digest in manifest.parents)
+    """Follows the parents, each of them once; rows are counted where there are none further."""
+    return _ancestry(storage, manifest, {})
+
+
+def _ancestry(storage: Storage, manifest: Manifest, known: dict[str, Ancestry]) -> Ancestry:
+    for digest in manifest.parents:
+        if digest not in known:
+            parent = storage.of_digest(digest)
+            known[digest] = _ancestry(storage, parent.manifest, known) if parent else Ancestry(digest, None, (), {})
     sources: Mapping[tuple[str, str], int] = {}
-    if not parents:
+    if not manifest.parents:
         rows = storage.columns(manifest, "source", "licence")
         sources = dict(sorted(Counter((row["source"], row["licence"]) for row in rows).items()))
-    return Ancestry(manifest.digest, manifest, parents, sources)
-
-
-def _of_digest(storage: Storage, digest: str) -> Ancestry:
-    try:
-        return ancestry(storage, storage.find(digest))
-    except StorageError as error:
-        if error.exit_code != StorageError.exit_code:  # not gone: out of reach
-            raise
-        return Ancestry(digest, None, (), {})
+    return Ancestry(manifest.digest, manifest, tuple(known[digest] for digest in manifest.parents), sources)

@@ -85,8 +85,8 @@ class LocalStore:
 
     def size(self, uri: str) -> int:
         """Of all files in the folder."""
-        files = (path for path in (self.root / uri).rglob("*") if path.is_file())
-        return sum(path.stat().st_size for path in files if path.name != MANIFEST)
+        folder = self.root / uri
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
 
     def delete(self, uri: str) -> None:
         """Hides it by one rename first, so that nobody meets half of it."""

@@ -83,7 +83,7 @@ class S3Store:
                     yield file
             return
         for found in self._whole(uri) or ():
-            if found.key.endswith(".parquet"):
+            if found.key.endswith(".parquet") and found.key.count("/") == uri.count("/") + 1:
                 with self.bucket.open(found) as file:
                     yield file
 

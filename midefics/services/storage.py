@@ -206,14 +206,16 @@ class Storage:
         file = Path(reference) / MANIFEST if Path(reference).is_dir() else Path(reference)
         if file.is_file():
             return _parse(file.read_bytes(), str(file))
-        if re.fullmatch("[0-9a-f]{16,64}", reference):
-            uris = [f"{kind}/{reference[:16]}" for kind in KINDS]
-        else:
-            uris = [reference.removeprefix(self.store.address()).strip("/").removesuffix(f"/{MANIFEST}")]
-        for uri in uris:
-            if found := self.output(uri):
-                return found.manifest
-        raise StorageError(f"{reference}: no manifest there; give a manifest's file, folder or JSON")
+        uri = reference.removeprefix(self.store.address()).strip("/").removesuffix(f"/{MANIFEST}")
+        output = self.of_digest(reference) if re.fullmatch("[0-9a-f]{16,64}", reference) else self.output(uri)
+        if output is None:
+            raise StorageError(f"{reference}: no manifest there; give a manifest's file, folder or JSON")
+        return output.manifest
+
+    def of_digest(self, digest: str) -> Output | None:
+        """The whole output of a digest, or of the first 16 digits of it, if there is one."""
+        found = (self.output(f"{kind}/{digest[:16]}") for kind in KINDS)
+        return next((output for output in found if output and output.manifest.digest.startswith(digest)), None)
 
     def outputs(self, *kinds: Kind) -> Iterator[Output]:
         """Every whole output of these kinds, of all where none is given; a few manifests are read at once."""
@@ -226,6 +228,11 @@ class Storage:
         """The whole output of this uri, if there is one."""
         stored = self.store.read(f"{uri}/{MANIFEST}")
         return Output(_parse(stored.content, self.store.address(uri)), stored.changed) if stored else None
+
+    def holds(self, manifest: Manifest) -> bool:
+        """Whether an output is there with all its files, whatever copies this machine has."""
+        there = self.output(manifest.uri)
+        return there is not None and there.manifest.bytes == self.store.size(manifest.uri)
 
     def remember(self, run: str, manifest: Manifest) -> None:
         """Makes an output the newest of its kind for runs of this configuration."""

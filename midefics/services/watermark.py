@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from midefics.errors import StorageError
 from midefics.records import Case, Digest, Manifest, Record, Rejected, Row
 from midefics.services.storage import Storage
 
@@ -77,10 +76,9 @@ class Watermark:
     def _read_state(self) -> _State | None:
         try:
             state = _State.model_validate_json(self._state_file.read_text(encoding="utf-8"))
-            self._storage.folder(state.manifest)
-        except (OSError, ValueError, StorageError):
+        except (OSError, ValueError):
             return None
-        return state
+        return state if self._storage.holds(state.manifest) else None
 
     def _read_stamps(self) -> dict[str, str]:
         if self._state is None or self._state.settings != self._settings:
