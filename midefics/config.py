@@ -300,10 +300,13 @@ class Settings(BaseSettings):
     """Secret of the hash that hides patient keys; set your own for real patients' data."""
     mlflow_tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
     """MLflow server; a SQLite file under `home` where unset."""
+    ledger_url: SecretStr | None = Field(None, validation_alias="MIDEFICS_LEDGER_URL")
+    """Database of paid answers and budgets, `postgresql://user:password@host:5432/midefics`, for workers on several machines;
+    the SQLite file `ledger.db` under `home` where unset."""
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
 
-    @field_validator("mlflow_tracking_uri", "openai_api_key", "openai_base_url", mode="before")
+    @field_validator("mlflow_tracking_uri", "ledger_url", "openai_api_key", "openai_base_url", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: str | None) -> str | None:
         return value or None
