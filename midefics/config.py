@@ -127,6 +127,13 @@ class ValidateConfig(Record):
     """Years that stand alone ("in 2009") are personal data too; HIPAA lets them stay."""
 
 
+class PriceConfig(Record):
+    """What a model costs, in dollars for a million tokens."""
+
+    prompt: Annotated[float, Field(ge=0)]
+    completion: Annotated[float, Field(ge=0)]
+
+
 class LabelConfig(Record):
     """How conversations are written."""
 
@@ -137,6 +144,16 @@ class LabelConfig(Record):
     concurrency: Positive = 16
     """Requests under way at once."""
     timeout_s: PositiveFloat = 60.0
+    budget_usd: PositiveFloat | None = None
+    """Dollars that all runs on one ledger may spend under `budget_name` together, until this is raised; no limit where unset.
+    What a killed worker had reserved counts as spent: its requests may have been paid."""
+    budget_name: str | None = Field(None, min_length=1, max_length=200)
+    """What is spent counts under this name; the configuration's own where unset."""
+    budget_expiry_h: Annotated[float, Field(ge=1)] | None = None
+    """After so many hours what a killed worker had reserved may be spent again. Unset: never, so that no bill can pass the
+    budget; set, it can by what those workers had on the wire."""
+    prices: dict[str, PriceConfig] = Field(default_factory=dict)
+    """By model, in place of the table in `services/prices.py`: `{gpt-4o-mini: {prompt: 0.15, completion: 0.6}}`."""
     max_bad_share: Probability = 0.25
     """Fail when a larger share of the answers can't be parsed or had to be given up."""
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import SecretStr
-from sqlalchemy import BigInteger, Column, DateTime, Engine, Integer, MetaData, String, Table, Text, select
+from sqlalchemy import BigInteger, Column, Connection, DateTime, Engine, Integer, MetaData, String, Table, Text, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from midefics.records import Digest, Record
@@ -109,6 +109,11 @@ class Ledger:
             return
         except SQLAlchemyError as error:
             raise explained("ledger", self.engine, error) from error
+
+    def file_cost(self, connection: Connection, key: str, cost_microusd: int) -> bool:
+        """Adds to an answer what it cost, as part of the transaction that books it; False where that was known."""
+        unknown = (_ANSWERS.c.key == key) & _ANSWERS.c.cost_microusd.is_(None)
+        return connection.execute(_ANSWERS.update().where(unknown).values(cost_microusd=cost_microusd)).rowcount == 1
 
     def close(self) -> None:
         """Gives the connections back; the ledger opens new ones when it is used again."""
