@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+import time
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -67,6 +68,7 @@ def work(address: str, bill: Path, first: int, budget_usd: float) -> None:
             budget.cancel(reservation)
             continue
         tokens = draw.randint(1, asked.max_tokens)
+        time.sleep(draw.uniform(0, 0.004))
         os.write(file, f"{tokens * 1000}\n".encode())
         answer = answer_to(asked, tokens)
         ledger.put(answer)

@@ -14,7 +14,7 @@ from midefics.services.prices import price_of, prompt_tokens_at_most
 from midefics.services.spending import LedgerBudget, budget_for, dollars, microusd
 from tests.budget_worker import BUDGET_USD, answer_to, config, request
 
-KILLS = 6
+KILLS = 4
 ROOT = Path(__file__).parent.parent
 
 
@@ -117,7 +117,7 @@ def test_four_workers_spend_a_budget_to_the_last_request(ledger_address: SecretS
 def test_workers_that_are_killed_never_pass_the_budget(ledger_address: SecretStr, tmp_path: Path) -> None:
     bill, draw = tmp_path / "bill", random.Random(1)  # noqa: S311 (a test's draw)
     ledger = Ledger.connect(ledger_address)
-    budget_usd = 4.0
+    budget_usd = 2.0
     workers = [started(ledger_address, bill, first * 10_000, budget_usd) for first in range(4)]
     kills = 0
     while any(worker.poll() is None for worker in workers):
