@@ -132,11 +132,21 @@ class LabelConfig(Record):
 
     model: str = "gpt-3.5-turbo"
     """Asked through the OpenAI protocol where OPENAI_API_KEY or OPENAI_BASE_URL is set; else the offline writer composes."""
+    successors: tuple[str, ...] = ("gpt-4o-mini", "gpt-4.1-mini", "gpt-5.6-terra")
+    """Asked in its place, the first that the service has, where the model is gone or will be within two weeks. Whoever
+    writes a run's conversations writes all of them; a change of writer is paid for anew."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
     max_tokens: Positive = 700
-    concurrency: Positive = 16
-    """Requests under way at once."""
+    concurrency: Positive = 64
+    """Requests under way at once, at most: fewer at first, and whenever the service fails or hardly answers in time."""
+    requests_per_minute: PositiveFloat | None = None
+    """A ceiling of your own; what the service's answers tell holds where it is lower, and alone where this is unset."""
+    tokens_per_minute: PositiveFloat | None = None
+    """Likewise, of prompts and of the most that may be answered together."""
+    burst: bool = True
+    """Whether a minute's worth of requests may leave at once, as most services allow; else they are spread evenly."""
     timeout_s: PositiveFloat = 60.0
+    """Without a whole answer for so long a request counts as failed."""
     max_bad_share: Probability = 0.25
     """Fail when a larger share of the answers can't be parsed or had to be given up."""
 

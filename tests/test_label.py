@@ -125,7 +125,7 @@ def test_a_dead_server_is_named_in_one_line(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_answer_is_repaired_once_and_else_put_in_quarantine(tmp_path: Path, llmock: LLMock) -> None:
-    llmock.add(*(Reply(text=text, match=CHAT) for text in (GOOD[:30], "sorry", GOOD, "[1]")))
+    llmock.add(*(Reply(text=text, match=CHAT) for text in (GOOD[:30], GOOD, "sorry", "[1]")))
     services = online(tmp_path, llmock)
     given = stored(services, "validated", rows(3))
     manifest = label.run(config(concurrency=1, max_bad_share=0.5), given, services=services)
@@ -134,7 +134,7 @@ def test_an_unreadable_answer_is_repaired_once_and_else_put_in_quarantine(tmp_pa
     assert rejected.reason == "unreadable answer"
     assert rejected.detail.endswith(": [1]")
     assert len(chats(llmock)) == 3 + 2
-    assert chats(llmock)[-1].body["max_tokens"] == 1400
+    assert [request.body["max_tokens"] for request in chats(llmock)] == [700, 1400, 700, 1400, 700]
     label.run(config(concurrency=1, max_bad_share=0.5), given, services=services)
     assert len(chats(llmock)) == 5
     with pytest.raises(

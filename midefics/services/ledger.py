@@ -9,8 +9,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Engine, Integer, MetaData, String, Table, Text, create_engine, event, select
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.schema import CreateColumn
 
 from midefics.errors import StorageError
 from midefics.records import Digest, Record
@@ -30,6 +45,8 @@ _ANSWERS = Table(
     Column("finish_reason", String(50), nullable=False),
     Column("prompt_tokens", Integer, nullable=False),
     Column("completion_tokens", Integer, nullable=False),
+    Column("fingerprint", String(200), nullable=False, server_default=""),
+    Column("attempts", Integer, nullable=False, server_default="1"),
     Column("created_at", DateTime(timezone=True), nullable=False),
 )
 
@@ -48,6 +65,10 @@ class Answer(Record):
     """`stop`, or why the model ended early: `length`, `content_filter`."""
     prompt_tokens: int
     completion_tokens: int
+    fingerprint: str = ""
+    """Of the system that answered, as the service reports it."""
+    attempts: int = 1
+    """How often it was asked until it answered; refusals for the rate do not count."""
 
 
 class Ledger:
@@ -58,6 +79,7 @@ class Ledger:
         """Other tables may live in the same database."""
         try:
             _METADATA.create_all(engine)
+            _add_missing_columns(engine)
         except SQLAlchemyError as error:
             raise StorageError(f"ledger {engine.url.render_as_string()}: {_reason(error)}") from error
 
@@ -102,6 +124,16 @@ class Ledger:
     def close(self) -> None:
         """Gives the connections back; the ledger opens new ones when it is used again."""
         self.engine.dispose()
+
+
+def _add_missing_columns(engine: Engine) -> None:
+    # Of a ledger that an earlier version made.
+    present = {column["name"] for column in inspect(engine).get_columns(_ANSWERS.name)}
+    with engine.begin() as connection:
+        for column in _ANSWERS.columns:
+            if column.name not in present:
+                definition = CreateColumn(column).compile(dialect=engine.dialect)
+                connection.execute(text(f"ALTER TABLE {_ANSWERS.name} ADD COLUMN {definition}"))
 
 
 def _prepare(connection: Any, _record: object) -> None:
