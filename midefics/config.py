@@ -139,11 +139,27 @@ class LabelConfig(Record):
 
     model: str = "gpt-3.5-turbo"
     """Asked through the OpenAI protocol where OPENAI_API_KEY or OPENAI_BASE_URL is set; else the offline writer composes."""
+    successors: tuple[str, ...] = ("gpt-4o-mini", "gpt-4.1-mini", "gpt-5.6-terra")
+    """Asked in its place, the first that the service has, where the model is gone or will be within two weeks. Whoever
+    writes a run's conversations writes all of them; a change of writer is paid for anew."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
     max_tokens: Positive = 700
-    concurrency: Positive = 16
-    """Requests under way at once."""
+    concurrency: Positive = 64
+    """Requests under way at once, at most: fewer at first, and whenever the service fails or hardly answers in time."""
+    requests_per_minute: PositiveFloat | None = None
+    """A ceiling of your own; what the service's answers tell holds where it is lower, and alone where this is unset."""
+    tokens_per_minute: PositiveFloat | None = None
+    """Likewise, of prompts and of the most that may be answered together."""
+    burst: bool = True
+    """Whether a minute's worth of requests may leave at once, as most services allow; else they are spread evenly."""
     timeout_s: PositiveFloat = 60.0
+    """Without a whole answer for so long a request counts as failed."""
+    mode: Literal["online", "batch"] = "online"
+    """`batch` hands the requests in together, for half the price; answers come within a day, mostly within the hour."""
+    batch_lines: Annotated[int, Field(gt=0, le=50_000)] = 5_000
+    """Requests of one batch, at most; the next ones are smaller where the service finds it too large."""
+    batch_poll_s: PositiveFloat = 60.0
+    """How long to wait before a batch is looked at again."""
     budget_usd: PositiveFloat | None = None
     """Dollars that all runs on one ledger may spend under `budget_name` together, until this is raised; no limit where unset.
     What a killed worker had reserved counts as spent: its requests may have been paid."""
@@ -322,6 +338,9 @@ class Settings(BaseSettings):
     the SQLite file `ledger.db` under `home` where unset."""
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+
+    tiktoken_cache_dir: Path | None = Field(None, validation_alias="TIKTOKEN_CACHE_DIR")
+    """Where tiktoken, if it is installed, has its tables: then a dry run counts tokens instead of estimating them."""
 
     @field_validator("mlflow_tracking_uri", "ledger_url", "openai_api_key", "openai_base_url", mode="before")
     @classmethod

@@ -52,6 +52,7 @@ _COLUMNS: dict[str, tuple[pa.DataType, object]] = {
     ),
     "writer": (pa.string(), _TEXT),
     "prompt_version": (pa.string(), _TEXT),
+    "labelling": (pa.string(), _TEXT),
     "split": (pa.string(), _TEXT),
 }
 # The `huggingface` key lets `datasets.load_dataset("parquet", …)` decode the pictures without being told.
@@ -264,9 +265,11 @@ def _to_arrow(row: Row) -> dict[str, object]:
     return row.model_dump() | {
         "image": {"bytes": row.image, "path": None},
         "metadata": json.dumps(row.metadata, sort_keys=True, ensure_ascii=False),
+        "labelling": json.dumps(row.labelling, sort_keys=True),
     }
 
 
 def _from_arrow(columns: dict[str, object]) -> Row:
     image = cast("dict[str, bytes]", columns["image"])
-    return Row.model_validate(columns | {"image": image["bytes"], "metadata": json.loads(str(columns["metadata"]))})
+    texts = {name: json.loads(str(columns.get(name) or "{}")) for name in ("metadata", "labelling")}
+    return Row.model_validate(columns | texts | {"image": image["bytes"]})

@@ -1,0 +1,39 @@
+"""The response to a chat request in, the answer to be kept out."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from midefics.services.ledger import Answer
+from midefics.services.refusals import GarbledError
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from midefics.services.llm import Request
+
+
+def answer_to(request: "Request", response: "httpx2.Response", attempts: int) -> Answer:
+    """Reads a chat completion; what the service leaves out is empty or zero.
+
+    Raises:
+        GarbledError: it is none.
+    """
+    try:
+        completion: dict[str, Any] = json.loads(response.content)
+        choice = completion["choices"][0]
+        usage = completion.get("usage") or {}
+        return Answer(
+            key=request.key,
+            model=request.model,
+            prompt_version=request.prompt_version,
+            input_digest=request.input_digest,
+            text=choice["message"].get("content") or "",
+            finish_reason=choice.get("finish_reason") or "",
+            prompt_tokens=usage.get("prompt_tokens") or 0,
+            completion_tokens=usage.get("completion_tokens") or 0,
+            fingerprint=completion.get("system_fingerprint") or "",
+            attempts=attempts,
+        )
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        shown = " ".join(response.text.split())[:80]
+        raise GarbledError(f"an answer that is no chat completion ({shown or 'empty'})") from error
