@@ -86,7 +86,7 @@ def correspond(
             finally:
                 await chat.close()
 
-        return _finished(ask())
+        return finished(ask())
 
 
 def settled(
@@ -198,7 +198,8 @@ def _windows(items: Iterable[Result]) -> Iterator[list[Result]]:
         yield window
 
 
-def _finished(work: Coroutine[None, None, Result]) -> Result:
+def finished(work: Coroutine[None, None, Result]) -> Result:
+    """What a coroutine returns, whether or not a loop runs already."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

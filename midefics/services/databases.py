@@ -1,6 +1,8 @@
 """An address in, an engine with the ledger's tables up to date out; what a database says in errors, without passwords."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_MS = 30_000
 _LOCK = 0x6D696465
-"""The number under which processes that open one PostgreSQL database queue to bring it up to date."""
+"""The number under which processes that must write alone queue in PostgreSQL."""
 _IMMEDIATE = "midefics_immediate"
 
 
@@ -63,11 +65,22 @@ def prepare(engine: Engine) -> None:
     """
     try:
         with engine.connect() as connection:
-            if _revision(connection) != HEAD:
-                connection.rollback()
-                _upgrade(connection)
+            current = _revision(connection) == HEAD
+        if not current:
+            _upgrade(engine)
     except SQLAlchemyError as error:
         raise explained("ledger", engine, error) from error
+
+
+@contextmanager
+def writing_alone(engine: Engine) -> Iterator[Connection]:
+    """A transaction that no other one of its kind overlaps with: what it reads holds until it has written."""
+    with engine.connect() as fresh:
+        connection = fresh.execution_options(**{_IMMEDIATE: True})
+        with connection.begin():
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            yield connection
 
 
 def explained(what: str, engine: Engine, error: SQLAlchemyError) -> StorageError:
@@ -103,23 +116,20 @@ def _revision(connection: Connection) -> str | None:
     return revision
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(engine: Engine) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", "midefics.services:migrations")
-    connection = connection.execution_options(**{_IMMEDIATE: True})
-    config.attributes["connection"] = connection
-    with connection.begin():
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    with writing_alone(engine) as connection:
+        config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
         except CommandError as error:
             found = _revision(connection)
             raise StorageError(
-                f"ledger {connection.engine.url.set(query={}).render_as_string()} is at step {found}, this program knows "
+                f"ledger {engine.url.set(query={}).render_as_string()} is at step {found}, this program knows "
                 f"steps up to {HEAD}: update the program"
             ) from error

@@ -86,6 +86,11 @@ class LedgerBudget:
             self.price(config.model)
         self._open()
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit; without one nothing is set aside."""
+        return self._limit is not None
+
     def price(self, model: str) -> Price:
         """What a model costs.
 
@@ -144,9 +149,11 @@ class LedgerBudget:
     def settle_batch(self, reservation: str, costs: dict[str, int]) -> None:
         """Books what the answers of a batch cost, by their keys; once, however often called."""
         with self._transaction() as connection:
-            if self._close(connection, reservation, "settled", sum(costs.values())):
-                for key, cost in costs.items():
-                    self._ledger.file_cost(connection, key, cost)
+            new = {key: cost for key, cost in costs.items() if self._ledger.file_cost(connection, key, cost)}
+            if self.limited:
+                self._close(connection, reservation, "settled", sum(costs.values()))
+            else:
+                self._book(connection, 0, sum(new.values()))
 
     def cancel(self, reservation: str) -> None:
         """Gives back what was reserved: no answer came."""

@@ -17,6 +17,7 @@ from midefics.errors import DataError
 from midefics.prompts import VQA, Prompt, load_prompt
 from midefics.records import Manifest, Rejected, Row, Scalar
 from midefics.services import Services
+from midefics.services.batches import correspond_in_batches
 from midefics.services.conversations import Written
 from midefics.services.correspondence import Line, correspond, settled
 from midefics.services.estimates import estimated
@@ -76,8 +77,14 @@ class Tally:
                 )
 
 
-def run(config: RunConfig, *validated: Manifest, services: Services) -> Manifest:
+def run(config: RunConfig, *validated: Manifest, services: Services, wait: str = "yes") -> Manifest:
     """Adds a conversation to every row, in the order of their ids; rows that get none go to quarantine.
+
+    Args:
+        config: of the run.
+        validated: the rows.
+        services: the outside world.
+        wait: "no" leaves while batches are under way (`label.mode: batch`); the next run goes on with them.
 
     Raises:
         DataError: a source has more rows without a conversation than `label.max_bad_share`, or no row is left.
@@ -87,7 +94,7 @@ def run(config: RunConfig, *validated: Manifest, services: Services) -> Manifest
     started = time.monotonic()
     rows = sum(manifest.rows for manifest in validated)
     log.info("label: %s rows of %s", rows, ", ".join(manifest.uri for manifest in validated))
-    labels = _asked(config, validated, services) if _online(services) else _offline(validated, services)
+    labels = _asked(config, validated, services, wait != "no") if _online(services) else _offline(validated, services)
     tally = Tally()
     with services.storage.draft("conversations", sorted(manifest.digest for manifest in validated)) as draft:
         for row, written in labels.written:
@@ -138,7 +145,7 @@ def _composed(row: Row) -> Written:
     return Written(turns) if turns else Written((), "no conversation", "its metadata support none")
 
 
-def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services) -> Labels:
+def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services, wait: bool) -> Labels:
     log.info("label: %s at %s writes", config.label.model, services.settings.openai_base_url or OPENAI_URL)
 
     def requests_to(model: str) -> Iterator[Request]:
@@ -147,7 +154,10 @@ def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services)
     rows = sum(manifest.rows for manifest in manifests)
     budget = budget_for(config.name, config.label, services.ledger)
     surroundings = (services.settings, config.label, services.ledger, services.progress, budget)
-    done = correspond(requests_to, rows, *surroundings)
+    if config.label.mode == "batch":
+        done = correspond_in_batches(requests_to, rows, *surroundings, wait=wait)
+    else:
+        done = correspond(requests_to, rows, *surroundings)
     facts: dict[str, Scalar] = {
         "requests_made": done.requests_made,
         "answers_from_ledger": done.answers_from_ledger,

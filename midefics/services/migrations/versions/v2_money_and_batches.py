@@ -45,8 +45,6 @@ def _make_batches() -> None:
         "batches",
         sa.Column("name", sa.String(64), primary_key=True),
         sa.Column("base_url", sa.String(500), nullable=False),
-        sa.Column("budget", sa.String(200), nullable=False),
-        sa.Column("file_id", sa.String(200), nullable=False, server_default=""),
         sa.Column("batch_id", sa.String(200), nullable=False, server_default=""),
         sa.Column("state", sa.String(20), nullable=False, index=True),
         sa.Column("worker", sa.String(200), nullable=False),
@@ -56,4 +54,7 @@ def _make_batches() -> None:
         "batch_lines",
         sa.Column("batch", sa.String(64), sa.ForeignKey("batches.name"), primary_key=True),
         sa.Column("key", sa.String(64), primary_key=True, index=True),
+        sa.Column("model", sa.String(200), nullable=False),
+        sa.Column("prompt_version", sa.String(100), nullable=False),
+        sa.Column("input_digest", sa.String(64), nullable=False),
     )
