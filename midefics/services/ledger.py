@@ -9,7 +9,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import SecretStr
-from sqlalchemy import BigInteger, Column, Connection, DateTime, Engine, Integer, MetaData, String, Table, Text, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    bindparam,
+    select,
+)
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from midefics.records import Digest, Record
@@ -33,6 +46,12 @@ _ANSWERS = Table(
     Column("attempts", Integer, nullable=False, server_default="1"),
     Column("cost_microusd", BigInteger),
     Column("created_at", DateTime(timezone=True), nullable=False),
+)
+_PUT = _ANSWERS.insert()
+_FILE_COST = (
+    _ANSWERS.update()
+    .where((_ANSWERS.c.key == bindparam("of")) & _ANSWERS.c.cost_microusd.is_(None))
+    .values(cost_microusd=bindparam("cost", type_=BigInteger))
 )
 
 
@@ -104,7 +123,7 @@ class Ledger:
         values = answer.model_dump() | {"created_at": datetime.now(UTC)}
         try:
             with self.engine.begin() as connection:
-                connection.execute(_ANSWERS.insert().values(values))
+                connection.execute(_PUT, values)
         except IntegrityError:
             return
         except SQLAlchemyError as error:
@@ -112,8 +131,7 @@ class Ledger:
 
     def file_cost(self, connection: Connection, key: str, cost_microusd: int) -> bool:
         """Adds to an answer what it cost, as part of the transaction that books it; False where that was known."""
-        unknown = (_ANSWERS.c.key == key) & _ANSWERS.c.cost_microusd.is_(None)
-        return connection.execute(_ANSWERS.update().where(unknown).values(cost_microusd=cost_microusd)).rowcount == 1
+        return connection.execute(_FILE_COST, {"of": key, "cost": cost_microusd}).rowcount == 1
 
     def close(self) -> None:
         """Gives the connections back; the ledger opens new ones when it is used again."""

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import BigInteger, Column, Connection, DateTime, MetaData, String, Table, select
+from sqlalchemy import BigInteger, Column, Connection, DateTime, MetaData, String, Table, bindparam, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from midefics.config import LabelConfig
@@ -48,6 +48,30 @@ _RESERVATIONS = Table(
     Column("state", String(10), nullable=False),
     Column("worker", String(200), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
+)
+# Made once: to build a statement anew takes SQLAlchemy longer than the database takes to execute it.
+_NAMED = _BUDGETS.c.name == bindparam("of")
+_AMOUNT = bindparam("amount", type_=BigInteger)
+_COST = bindparam("cost", type_=BigInteger)
+_TAKE = (
+    _BUDGETS.update()
+    .where(_NAMED & (_BUDGETS.c.spent_microusd + _BUDGETS.c.reserved_microusd + _AMOUNT <= bindparam("most")))
+    .values(reserved_microusd=_BUDGETS.c.reserved_microusd + _AMOUNT)
+)
+_BOOK = (
+    _BUDGETS.update()
+    .where(_NAMED)
+    .values(
+        spent_microusd=_BUDGETS.c.spent_microusd + _COST,
+        reserved_microusd=_BUDGETS.c.reserved_microusd - _AMOUNT,
+    )
+)
+_RESERVE = _RESERVATIONS.insert()
+_END = (
+    _RESERVATIONS.update()
+    .where((_RESERVATIONS.c.id == bindparam("reservation")) & (_RESERVATIONS.c.state == bindparam("was")))
+    .values(state=bindparam("becomes"), cost_microusd=_COST)
+    .returning(_RESERVATIONS.c.microusd)
 )
 _BATCH = "a batch"
 """In place of a worker's name: a batch outlives those who made it, and what is reserved for it never expires."""
@@ -127,10 +151,14 @@ class LedgerBudget:
             BudgetError: there is not enough left.
         """
         row = {"id": reservation, "budget": self.name, "microusd": amount, "state": "reserved", "worker": worker}
+        row |= {"cost_microusd": None, "created_at": datetime.now(UTC)}
         with self._transaction() as connection:
-            if not self._take(connection, amount):
-                raise BudgetError(self._refusal(amount))
-            connection.execute(_RESERVATIONS.insert().values(row | {"created_at": datetime.now(UTC)}))
+            # One statement: the database locks the row, and weighs the limit again where it waited for another worker.
+            taken = connection.execute(_TAKE, {"of": self.name, "amount": amount, "most": self._limit}).rowcount == 1
+            if taken:
+                connection.execute(_RESERVE, row)
+        if not taken:
+            raise BudgetError(self._refusal(amount))
         return reservation
 
     def settle(self, reservation: str, answer: Answer) -> None:
@@ -174,42 +202,19 @@ class LedgerBudget:
         except IntegrityError:
             self._expire()
 
-    def _take(self, connection: Connection, amount: int) -> bool:
-        # One statement: the database locks the row, and weighs the limit again where it had to wait for another worker.
-        enough = _BUDGETS.c.spent_microusd + _BUDGETS.c.reserved_microusd + amount <= self._limit
-        taking = _BUDGETS.update().where(_BUDGETS.c.name == self.name)
-        if self._limit is not None:
-            taking = taking.where(enough)
-        return connection.execute(taking.values(reserved_microusd=_BUDGETS.c.reserved_microusd + amount)).rowcount == 1
-
     def _close(self, connection: Connection, reservation: str, state: str, cost: int) -> bool:
-        """Ends a reservation; False where it has ended before."""
-        mine = (_RESERVATIONS.c.id == reservation) & (_RESERVATIONS.c.state == "reserved")
-        ending = _RESERVATIONS.update().where(mine).values(state=state, cost_microusd=cost)
-        amount = connection.execute(ending.returning(_RESERVATIONS.c.microusd)).scalar()
+        """Ends a reservation, also one that has expired; False where it has ended before."""
+        ending = {"reservation": reservation, "becomes": state, "cost": cost}
+        amount = connection.execute(_END, ending | {"was": "reserved"}).scalar()
         if amount is None:
-            return self._late(connection, reservation, cost)
+            if connection.execute(_END, ending | {"was": "expired"}).scalar() is None:
+                return False
+            amount = 0  # it was given back when it expired
         self._book(connection, amount, cost)
         return True
 
-    def _late(self, connection: Connection, reservation: str, cost: int) -> bool:
-        """Books what an answer cost that came after its reservation expired."""
-        mine = (_RESERVATIONS.c.id == reservation) & (_RESERVATIONS.c.state == "expired")
-        ending = _RESERVATIONS.update().where(mine).values(state="settled", cost_microusd=cost)
-        late = connection.execute(ending).rowcount == 1
-        if late:
-            self._book(connection, 0, cost)
-        return late
-
     def _book(self, connection: Connection, amount: int, cost: int) -> None:
-        connection.execute(
-            _BUDGETS.update()
-            .where(_BUDGETS.c.name == self.name)
-            .values(
-                spent_microusd=_BUDGETS.c.spent_microusd + cost,
-                reserved_microusd=_BUDGETS.c.reserved_microusd - amount,
-            )
-        )
+        connection.execute(_BOOK, {"of": self.name, "amount": amount, "cost": cost})
 
     def _expire(self) -> None:
         if self._config.budget_expiry_h is None:
