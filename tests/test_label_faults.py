@@ -182,6 +182,7 @@ class Purse:
         self.settled += 1
 
     def cancel(self, reservation: str) -> None:
+        assert reservation
         self.cancelled += 1
         self.left += 1
 

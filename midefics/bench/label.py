@@ -29,7 +29,7 @@ from midefics.stages import label
 ROWS, RPM, LATENCY_MS = 900, 600, 200
 SPREAD_S = 91.0
 """For as many rows where no burst is allowed."""
-TOKEN_ROWS, TPM, ANSWER_TOKENS = 200, 60_000, 300
+TOKEN_ROWS, TPM, ANSWER_TOKENS = 85, 60_000, 300
 ONE_BY_ONE = 25
 """Requests that the notebook's loop is timed with."""
 FREELY, TOGETHER = 1000, 64
@@ -60,7 +60,7 @@ def measure(services: Services) -> Iterator[Figure]:
 def _limited(services: Services) -> Iterator[Figure]:
     loop = _one_by_one(services)
     bound = (ROWS - RPM) / (RPM / 60)
-    told = f"{ROWS} rows, {RPM} requests a minute and {LATENCY_MS} ms, the whole stage"
+    told = f"{ROWS} rows, {RPM} requests a minute and {LATENCY_MS} ms, from first to last on the wire"
     cases: tuple[tuple[str, bool, float, dict[str, object]], ...] = (
         ("limit told", True, 1.03 * bound, {}),
         ("limit untold", False, 1.1 * bound, {}),
@@ -75,21 +75,19 @@ def _limited(services: Services) -> Iterator[Figure]:
             )
             ideal = ROWS * 60 / RPM if name == "no burst" else bound
             beside = (_beside(BOUND, ideal, most / ideal), _notebook(loop, ROWS))
-            yield Figure(name=name, unit="s", ours=done.seconds, beside=beside, conditions=conditions)
+            yield Figure(name=name, unit="s", ours=server.seconds(), beside=beside, conditions=conditions)
+            stage = (_notebook(loop, ROWS),)
+            yield Figure(name=f"{name}: whole stage", unit="s", ours=done.seconds, beside=stage, conditions=conditions)
             yield from _complete(name, done, ROWS, server, conditions, none_refused=headers)
 
 
 def _token_bound(services: Services) -> Iterator[Figure]:
     with label_server(tpm=TPM, latency_ms=LATENCY_MS) as server, _home(services, server) as home:
         done = _labelled(home, TOKEN_ROWS, max_tokens=ANSWER_TOKENS)
-        charged = server.tokens_charged()
+        charged, seconds = server.tokens_charged(), server.seconds()
     bound = (charged - TPM) / (TPM / 60)
-    told = (
-        f"{TOKEN_ROWS} rows, {charged:,} counted tokens in all, {TPM:,} a minute and {LATENCY_MS} ms, the whole stage"
-    )
-    yield Figure(
-        name="token-bound", unit="s", ours=done.seconds, beside=(_beside(BOUND, bound, 1.05),), conditions=told
-    )
+    told = f"{TOKEN_ROWS} rows, {charged:,} counted tokens in all, {TPM:,} a minute and {LATENCY_MS} ms, on the wire"
+    yield Figure(name="token-bound", unit="s", ours=seconds, beside=(_beside(BOUND, bound, 1.05),), conditions=told)
     every = (Beside(name="rows given", value=TOKEN_ROWS, goal=1.0),)
     yield Figure(name="token-bound: rows answered", unit="rows", ours=done.manifest.rows, beside=every, conditions=told)
 

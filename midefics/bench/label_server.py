@@ -37,20 +37,28 @@ class LabelServer(NamedTuple):
 
     def statuses(self) -> list[int]:
         """Of every chat request so far; those under way are waited for."""
-        told = _json(f"{self.root}/_llmock/requests")["requests"]
-        return [request["status"] for request in told if request["path"].endswith("/chat/completions")]
+        return [request["status"] for request in self._chats()]
+
+    def seconds(self) -> float:
+        """From the first chat request's coming in to the last one's answer."""
+        chats = self._chats()
+        return float(max(chat["ended_at"] for chat in chats) - min(chat["started_at"] for chat in chats))
 
     def tokens_charged(self) -> int:
         """What it took from the limit on tokens, by its own count."""
         from llmock.ratelimit import requested_tokens
 
-        bodies = [request["body"] or {} for request in _json(f"{self.root}/_llmock/requests")["requests"]]
+        bodies = [chat["body"] for chat in self._chats()]
         sent = [(body, json.dumps(body, ensure_ascii=False, separators=(",", ":"))) for body in bodies]
         return sum(requested_tokens(body, len(text.encode())) for body, text in sent)
 
     def findings(self) -> int:
         """What the server holds against the client's manners, warnings included."""
         return len(_json(f"{self.root}/_llmock/verdict")["findings"])
+
+    def _chats(self) -> list[dict[str, Any]]:
+        told = _json(f"{self.root}/_llmock/requests")["requests"]
+        return [request for request in told if request["path"].endswith("/chat/completions")]
 
 
 @contextmanager
