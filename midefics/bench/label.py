@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,7 +108,10 @@ def _free(services: Services) -> Iterator[Figure]:
     with label_server() as server, _home(services, server) as home:
         requests = _requests(home, FREELY)
         used: list[float] = []
-        ways = {"ours": lambda: used.append(_ask(home, server)), "bare": lambda: asyncio.run(_bare(server, requests))}
+        ways = {
+            "ours": lambda: used.append(_ask(home, server, requests)),
+            "bare": lambda: asyncio.run(_bare(server, requests)),
+        }
         rates = best_rates(ways, FREELY)
     told = f"{FREELY:,} requests, {TOGETHER} at once, no limits; ours with every answer in the ledger"
     yield Figure(
@@ -122,13 +124,12 @@ def _free(services: Services) -> Iterator[Figure]:
     )  # fmt: skip
 
 
-def _ask(home: Services, server: LabelServer) -> float:
+def _ask(home: Services, server: LabelServer, requests: Sequence[Request]) -> float:
     """Asks with an empty ledger; returns the processor's seconds."""
     before = time.process_time()
     with _home(home, server) as fresh:
-        config = _config().label
-        requests = partial(_requests_to, fresh, FREELY)
-        correspond(requests, FREELY, fresh.settings, config, fresh.ledger, fresh.progress, NoBudget())
+        surroundings = (fresh.settings, _config().label, fresh.ledger, fresh.progress, NoBudget())
+        correspond(lambda _: requests, len(requests), *surroundings)
     return time.process_time() - before
 
 
@@ -234,12 +235,8 @@ def _labelled(home: Services, rows: int, **values: object) -> _Done:
 
 
 def _requests(home: Services, rows: int) -> list[Request]:
-    return list(_requests_to(home, rows, MODEL))
-
-
-def _requests_to(home: Services, rows: int, model: str) -> Iterator[Request]:
-    pairs = label.requests_for(_config(), model, [_given(home, rows)], home)
-    return (request for _, request in pairs if request)
+    pairs = label.requests_for(_config(), MODEL, [_given(home, rows)], home)
+    return [request for _, request in pairs if request]
 
 
 def _given(home: Services, rows: int) -> Manifest:
