@@ -4,6 +4,8 @@ import time
 
 from midefics.services.rate_headers import Limit
 
+_OVERTAKEN = 0.5
+
 
 class Bucket:
     """Of requests or of tokens; no limit until one is configured or told.
@@ -21,6 +23,7 @@ class Bucket:
         self._size = self._room(per_minute)
         self._level = self._size
         """What may leave at once; below zero, so much is waiting for its turn."""
+        self._told = False
         self._counted = time.monotonic()
         """When the level was right; in the future while the gate is closed."""
 
@@ -48,7 +51,11 @@ class Bucket:
         self._refill()
         self.rate = min(limit.rate, self._ceiling) if self._ceiling else limit.rate
         self._size = min(self._size, self._room(limit.size))
-        self._level = min(self._level, self._size, limit.remaining - uncounted)
+        # Once our own count is right, theirs only tells of others: answers overtake one another, and some of what looks
+        # uncounted has been. To believe the least of all answers would give a share away with each one overtaken.
+        share = _OVERTAKEN if self._told else 1.0
+        self._told = True
+        self._level = min(self._level, self._size, limit.remaining - share * uncounted)
 
     def faster(self, factor: float) -> None:
         """Dares more, where a limit was only guessed."""

@@ -117,7 +117,7 @@ def estimate(config: RunConfig, *validated: Manifest, services: Services) -> dic
 
     Repairs of unreadable answers come on top. The offline writer asks nobody.
     """
-    pairs = _requests(config, config.label.model, validated, services) if _online(services) else iter(())
+    pairs = requests_for(config, config.label.model, validated, services) if _online(services) else iter(())
     line = Line((request for _, request in pairs if request), services.ledger)
     found = estimated(line, config.name, config.label, services.settings, services.ledger)
     writer = config.label.model if _online(services) else OFFLINE
@@ -149,7 +149,7 @@ def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services,
     log.info("label: %s at %s writes", config.label.model, services.settings.openai_base_url or OPENAI_URL)
 
     def requests_to(model: str) -> Iterator[Request]:
-        return (request for _, request in _requests(config, model, manifests, services) if request)
+        return (request for _, request in requests_for(config, model, manifests, services) if request)
 
     rows = sum(manifest.rows for manifest in manifests)
     budget = budget_for(config.name, config.label, services.ledger)
@@ -164,13 +164,13 @@ def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services,
         "prompt_tokens": done.prompt_tokens,
         "completion_tokens": done.completion_tokens,
     }
-    pairs = _requests(config, done.model, manifests, services)
+    pairs = requests_for(config, done.model, manifests, services)
     return Labels(
         done.model, settled(pairs, services.ledger, done.problems), lambda row: _prompt(row.source).version, facts
     )
 
 
-def _requests(
+def requests_for(
     config: RunConfig, model: str, manifests: Sequence[Manifest], services: Services
 ) -> Iterator[tuple[Row, Request | None]]:
     """Every row, in the order of their ids, with a request where it has no turns."""
