@@ -152,6 +152,7 @@ def _own(row: Row) -> dict[str, Any]:
     return row.model_dump(exclude=set(KEPT_BACK)) | {
         "image": {"bytes": row.image, "path": None},
         "metadata": json.dumps(row.metadata, sort_keys=True, ensure_ascii=False),
+        "labelling": json.dumps(row.labelling, sort_keys=True),
     }
 
 

@@ -83,6 +83,8 @@ class Row(Record):
     writer: str = ""
     """Who wrote the turns: a model's name, `offline` for the template writer, `archive` for the archive itself."""
     prompt_version: str = ""
+    labelling: dict[str, Scalar] = {}
+    """How a model came to write the turns: its fingerprint, tokens, cost in dollars, attempts, the checks they passed."""
     split: Split | None = None
 
 

@@ -5,11 +5,16 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from pydantic import SecretStr
 
 from midefics.services.storage import Storage
+
+if TYPE_CHECKING:
+    from tests.postgres import Postgres
 
 # How long one example takes is the machine's affair.
 settings.register_profile("midefics", deadline=None)
@@ -65,3 +70,21 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def storage(location: str, tmp_path: Path) -> Storage:
     """Empty storage, in a folder and in S3."""
     return Storage.at(location, tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> "Iterator[Postgres]":
+    """A PostgreSQL server of our own."""
+    from tests.postgres import running_postgres
+
+    with running_postgres() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_address(request: pytest.FixtureRequest, tmp_path: Path) -> SecretStr:
+    """Of an empty ledger, once in a file and once in PostgreSQL."""
+    if request.param == "sqlite":
+        return SecretStr(f"sqlite:///{tmp_path}/ledger.db")
+    address: SecretStr = request.getfixturevalue("postgres").database()
+    return address

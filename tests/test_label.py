@@ -17,6 +17,7 @@ from midefics.errors import DataError, RefusedError, ServiceError
 from midefics.prompts import VQA, load_prompt
 from midefics.records import Row, Turn
 from midefics.services import Services
+from midefics.services.budget import BudgetError
 from midefics.services.conversations import parse_conversation
 from midefics.stages import label
 from tests.rows import make_row, make_services, stored
@@ -125,7 +126,7 @@ def test_a_dead_server_is_named_in_one_line(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_answer_is_repaired_once_and_else_put_in_quarantine(tmp_path: Path, llmock: LLMock) -> None:
-    llmock.add(*(Reply(text=text, match=CHAT) for text in (GOOD[:30], "sorry", GOOD, "[1]")))
+    llmock.add(*(Reply(text=text, match=CHAT) for text in (GOOD[:30], GOOD, "sorry", "[1]")))
     services = online(tmp_path, llmock)
     given = stored(services, "validated", rows(3))
     manifest = label.run(config(concurrency=1, max_bad_share=0.5), given, services=services)
@@ -134,7 +135,7 @@ def test_an_unreadable_answer_is_repaired_once_and_else_put_in_quarantine(tmp_pa
     assert rejected.reason == "unreadable answer"
     assert rejected.detail.endswith(": [1]")
     assert len(chats(llmock)) == 3 + 2
-    assert chats(llmock)[-1].body["max_tokens"] == 1400
+    assert [request.body["max_tokens"] for request in chats(llmock)] == [700, 1400, 700, 1400, 700]
     label.run(config(concurrency=1, max_bad_share=0.5), given, services=services)
     assert len(chats(llmock)) == 5
     with pytest.raises(
@@ -281,3 +282,46 @@ def test_the_offline_writer_says_what_it_is_and_own_turns_pass(
     assert by_id["isic/ISIC_0000000"].prompt_version == "offline-1"
     assert manifest.rejected == {"no conversation": 1}
     assert "no language model" in caplog.text
+
+
+def test_a_dry_run_tells_tokens_dollars_hours_and_whether_the_budget_lasts(tmp_path: Path, llmock: LLMock) -> None:
+    services = online(tmp_path, llmock)
+    validated = stored(services, "validated", rows(6))
+    limits: dict[str, Any] = {"requests_per_minute": 60, "tokens_per_minute": 1_000_000, "max_tokens": 700}
+    told = label.estimate(config(**limits), validated, services=services)
+    prompt = told["prompt_tokens_estimated"]
+    assert isinstance(prompt, int)
+    assert set(told) == {
+        "writer", "rows", "in_ledger", "to_ask", "prompt_tokens_estimated", "answer_tokens_at_most", "tokens_by",
+        "dollars_at_most", "dollars_at_most_in_batches", "prices_as_of", "hours_at_limits", "budget_name",
+        "budget_dollars", "budget_left_dollars", "within_budget",
+    }  # fmt: skip
+    assert (told["to_ask"], told["answer_tokens_at_most"]) == (6, 4200)
+    # 0.5 and 1.5 millionths of a dollar a token; six requests at 60 a minute take 0.1 minutes
+    assert told["dollars_at_most"] == pytest.approx((prompt * 0.5 + 4200 * 1.5) / 1e6, abs=1e-6)
+    assert told["dollars_at_most_in_batches"] == pytest.approx((prompt * 0.25 + 4200 * 0.75) / 1e6, abs=1e-6)
+    assert told["hours_at_limits"] == pytest.approx(0.1 / 60, abs=1e-4)
+    assert (told["budget_dollars"], told["within_budget"]) == (None, True)
+    tight = label.estimate(config(budget_usd=0.001), validated, services=services)
+    assert (tight["budget_left_dollars"], tight["within_budget"]) == (0.001, False)
+    assert chats(llmock) == []
+
+
+def test_a_budget_stops_a_run_and_keeps_what_was_answered(tmp_path: Path, llmock: LLMock) -> None:
+    services = online(tmp_path, llmock)
+    prices = {"gpt-3.5-turbo": {"prompt": 0, "completion": 1000}}
+    tight: dict[str, Any] = {
+        "prices": prices,
+        "budget_usd": 2.2,
+        "concurrency": 1,
+        "max_tokens": 700,
+    }  # 0.7 dollars each at most
+    with pytest.raises(BudgetError, match=r"would pass \$2.20"):
+        label.run(config(**tight), stored(services, "validated", rows(40)), services=services)
+    asked = len(chats(llmock))
+    assert 3 <= asked < 40
+    enough = config(**(tight | {"budget_usd": 60}))
+    manifest = label.run(enough, stored(services, "validated", rows(40)), services=services)
+    assert (manifest.rows, len(chats(llmock))) == (40, 40)
+    costs = [row.labelling["cost"] for row in services.storage.rows(manifest)]
+    assert all(isinstance(cost, float) and cost > 0 for cost in costs)

@@ -17,7 +17,7 @@ from midefics.errors import ConfigError
 from midefics.records import Record
 from midefics.services import Services
 
-BENCHMARKS = ("data", "validation")
+BENCHMARKS = ("data", "label", "validation")
 REPETITIONS = 3
 NOTEBOOK, BOUND = "the notebook's way", "the bound"
 
@@ -44,13 +44,17 @@ class Figure(Record):
 
     def holds(self, other: Beside) -> bool:
         """Whether ours over the other meets its goal."""
-        ratio = self.ours / other.value
-        return ratio >= other.goal if other.bound == "at least" else ratio <= other.goal
+        goal = other.goal * other.value
+        return self.ours >= goal if other.bound == "at least" else self.ours <= goal
+
+    def ratio(self, other: Beside) -> float | None:
+        """Ours over the other; None where that is zero."""
+        return self.ours / other.value if other.value else None
 
     def told(self) -> dict[str, object]:
         """The figure for machines, with ratios and whether each goal is met."""
         beside = [
-            other.model_dump() | {"ratio": self.ours / other.value, "holds": self.holds(other)} for other in self.beside
+            other.model_dump() | {"ratio": self.ratio(other), "holds": self.holds(other)} for other in self.beside
         ]
         return self.model_dump() | {"beside": beside, "holds": all(map(self.holds, self.beside))}
 
@@ -105,5 +109,6 @@ def _print(figure: Figure) -> None:
     for other in figure.beside:
         met = "[green]met" if figure.holds(other) else "[red]missed"
         goal = f"{other.bound} {other.goal:g}"
-        table.add_row(other.name, f"{other.value:,.4g}", f"{figure.ours / other.value:.3g}", goal, met)
+        ratio = figure.ratio(other)
+        table.add_row(other.name, f"{other.value:,.4g}", "" if ratio is None else f"{ratio:.3g}", goal, met)
     Console().print(table, "")

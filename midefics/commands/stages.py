@@ -70,6 +70,10 @@ def label(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what it would ask for, and ask for nothing.")
     ] = False,
+    no_wait: Annotated[
+        bool,
+        typer.Option("--no-wait", help="Exit with 75 while batches are under way; the next run goes on with them."),
+    ] = False,
     as_json: AsJson = False,
     progress_file: ProgressFile = None,
     debug: Debug = False,
@@ -82,7 +86,8 @@ def label(
     services, chosen = Services(load_settings(), Progress(progress_file)), chosen_config(config, source, only, set_)
     given = inputs("label", chosen, manifests, services)
     if not dry_run:
-        tell(run_stage("label", chosen, given, services), as_json, time.monotonic() - started)
+        made = run_stage("label", chosen, given, services, wait="no" if no_wait else "yes")
+        tell(made, as_json, time.monotonic() - started)
         return
     result = estimate(chosen, *given, services=services)
     print(json.dumps(result) if as_json else "\n".join(f"{key}: {value}" for key, value in result.items()))

@@ -17,7 +17,7 @@ from midefics import __version__
 from midefics.config import FetchConfig
 from midefics.fetching.outcome import UnavailableError
 from midefics.fetching.pace import Pace
-from midefics.services.gate import retry_after
+from midefics.services.rate_headers import retry_after
 
 T = TypeVar("T")
 

@@ -31,6 +31,8 @@ class Services:
         """Answers that were paid for."""
         from midefics.services.ledger import Ledger
 
+        if self.settings.ledger_url:
+            return Ledger.connect(self.settings.ledger_url)
         return Ledger.open(self.settings.home / "ledger.db")
 
     @cached_property

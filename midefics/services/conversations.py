@@ -1,22 +1,15 @@
-"""Chat requests in, parsed conversations out: each answer is in the ledger before anyone reads it.
+"""A model's answer in, a conversation out, or why it is none and the request that may mend it."""
 
-An answer that can't be read is sent back once for repair; what then can't be read is the caller's to put in quarantine.
-"""
-
-import asyncio
 import re
-from collections.abc import Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, NamedTuple
 
 from pydantic import Field, StringConstraints, ValidationError, field_validator
 
-from midefics.config import LabelConfig, Settings
-from midefics.records import Record, Turn
-from midefics.services.ledger import Answer, Ledger
-from midefics.services.llm import Chat, Request
-from midefics.services.progress import Counter, Progress
+from midefics.records import Record, Scalar, Turn
+from midefics.services.ledger import Answer
+from midefics.services.llm import Request
 
 MAX_DETAIL = 1000
 """Characters of an unreadable answer that are kept."""
@@ -54,19 +47,8 @@ class Written(NamedTuple):
     reason: str = ""
     """Why there are none."""
     detail: str = ""
-
-
-class Correspondence(NamedTuple):
-    """What came of all requests, and what it took."""
-
-    written: dict[str, Written]
-    """By the requests' names."""
-    requests_made: int
-    """Sent over the wire, those included that were turned away and tried again."""
-    answers_from_ledger: int
-    prompt_tokens: int
-    """Of new answers only, as are the completion tokens."""
-    completion_tokens: int
+    labelling: Mapping[str, Scalar] = MappingProxyType({})
+    """As `Row` has it."""
 
 
 def parse_conversation(text: str) -> tuple[Turn, ...]:
@@ -85,87 +67,26 @@ def parse_conversation(text: str) -> tuple[Turn, ...]:
     return tuple(Turn(question=turn.question, answer=turn.answer) for turn in conversation.turns)
 
 
-def correspond(
-    requests: Mapping[str, Request], settings: Settings, config: LabelConfig, ledger: Ledger, progress: Progress
-) -> Correspondence:
-    """Gets an answer for every request: from the ledger, else from the service.
-
-    Raises:
-        ServiceError: the service refuses or is gone; what was answered is in the ledger.
-    """
-    with progress.track("label", len(requests)) as counter:
-        return _finished(_Correspondent(settings, config, ledger, counter).write(requests))
+def read(*answers: Answer) -> Written:
+    """What the last of a row's answers amounts to: the one that needs no repair, or has been its one."""
+    text = answers[-1].text
+    try:
+        return Written(parse_conversation(text), labelling=_labelling(answers))
+    except ValueError as problem:
+        return Written((), "unreadable answer", f"{problem}: {text}"[:MAX_DETAIL])
 
 
-class _Correspondent:
-    def __init__(self, settings: Settings, config: LabelConfig, ledger: Ledger, counter: Counter) -> None:
-        self._settings, self._config, self._ledger, self._counter = settings, config, ledger, counter
-        self._chat: Chat | None = None
-        self._problems: dict[str, str] = {}
-        self._new: list[Answer] = []
-        self._from_ledger = 0
-
-    async def write(self, requests: Mapping[str, Request]) -> Correspondence:
-        written: dict[str, Written] = {}
-        try:
-            unread = await self._round(requests, written, last=False)
-            await self._round(unread, written, last=True)
-        finally:
-            if self._chat:
-                await self._chat.close()
-        return Correspondence(
-            written,
-            self._chat.requests_made if self._chat else 0,
-            self._from_ledger,
-            sum(answer.prompt_tokens for answer in self._new),
-            sum(answer.completion_tokens for answer in self._new),
-        )
-
-    async def _round(
-        self, requests: Mapping[str, Request], written: dict[str, Written], last: bool
-    ) -> dict[str, Request]:
-        """Adds to `written` what could be settled; returns a repair request for each answer that could not be read."""
-        answers = await self._answers(list(requests.values()), steps=0 if last else 1)
-        repairs: dict[str, Request] = {}
-        for name, request in requests.items():
-            answer = answers.get(request.key)
-            try:
-                if answer is None:
-                    written[name] = Written((), "no answer", self._problems[request.key])
-                else:
-                    written[name] = Written(parse_conversation(answer.text))
-            except ValueError as problem:
-                if last or answer is None:
-                    detail = f"{problem}: {answer.text if answer else ''}"
-                    written[name] = Written((), "unreadable answer", detail[:MAX_DETAIL])
-                else:
-                    repairs[name] = _repair(request, answer.text, str(problem))
-        return repairs
-
-    async def _answers(self, requests: list[Request], steps: int) -> dict[str, Answer]:
-        by_key = {request.key: request for request in requests}
-        answers = self._ledger.get_many(by_key)
-        self._from_ledger += len(answers)
-        self._counter.advance(len(answers) * steps)
-        missing = [request for key, request in by_key.items() if key not in answers]
-        if not missing:
-            return answers
-        if self._chat is None:
-            self._chat = Chat(self._settings, self._config)
-            await self._chat.check()
-        async with aclosing(self._chat.answers(missing)) as replies:
-            async for reply in replies:
-                if reply.answer is None:
-                    self._problems[reply.request.key] = reply.problem
-                else:
-                    self._ledger.put(reply.answer)
-                    self._new.append(reply.answer)
-                    answers[reply.answer.key] = reply.answer
-                self._counter.advance(steps, note=f"{len(self._new)} answers paid")
-        return answers
+def repair_for(request: Request, answer: Answer) -> Request | None:
+    """The request that asks for an unreadable answer again; None where it can be read."""
+    try:
+        parse_conversation(answer.text)
+    except ValueError as problem:
+        return repair_of(request, answer.text, str(problem))
+    return None
 
 
-def _repair(request: Request, text: str, problem: str) -> Request:
+def repair_of(request: Request, text: str, problem: str) -> Request:
+    """Asks for the same again, with the answer that can't be read and what is wrong with it."""
     # An answer that was cut off needs more room, not another try at the same length.
     messages = (
         {"role": "assistant", "content": text},
@@ -174,11 +95,13 @@ def _repair(request: Request, text: str, problem: str) -> Request:
     return request.model_copy(update={"messages": request.messages + messages, "max_tokens": request.max_tokens * 2})
 
 
-def _finished(work: Coroutine[None, None, Correspondence]) -> Correspondence:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    # In a notebook a loop runs already, and can't be entered a second time from the same thread.
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
+def _labelling(answers: Sequence[Answer]) -> dict[str, Scalar]:
+    costs = [answer.cost_microusd for answer in answers]
+    return {
+        "fingerprint": answers[-1].fingerprint,
+        "prompt_tokens": sum(answer.prompt_tokens for answer in answers),
+        "completion_tokens": sum(answer.completion_tokens for answer in answers),
+        "cost": None if None in costs else sum(cost or 0 for cost in costs) / 1_000_000,
+        "attempts": sum(answer.attempts for answer in answers),
+        "checks": "format",
+    }

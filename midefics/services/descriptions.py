@@ -1,14 +1,13 @@
 """Stored rows in, what is said of them out, without their pictures; and one whole row by its place."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
 from midefics.errors import StorageError
 from midefics.records import Manifest, Row
+from midefics.services.parts import from_arrow
 from midefics.services.storage import Storage
 
 ROWS_PER_BATCH = 64
@@ -20,7 +19,7 @@ def described(storage: Storage, manifest: Manifest) -> Iterator[Row]:
         with pq.ParquetFile(part) as file:
             names = [name for name in file.schema_arrow.names if name != "image"]
             for batch in file.iter_batches(batch_size=1024, columns=names):
-                yield from map(_row, batch.to_pylist())
+                yield from map(from_arrow, batch.to_pylist())
 
 
 def row_at(storage: Storage, manifest: Manifest, place: int) -> Row:
@@ -36,15 +35,10 @@ def row_at(storage: Storage, manifest: Manifest, place: int) -> Row:
                 continue
             for batch in file.iter_batches(batch_size=ROWS_PER_BATCH):
                 if place < batch.num_rows:
-                    return _row(batch.slice(place, 1).to_pylist()[0])
+                    return from_arrow(batch.slice(place, 1).to_pylist()[0])
                 place -= batch.num_rows
     raise StorageError(f"{manifest.uri} has no row that far; run the stage that makes it again")
 
 
 def _parts(storage: Storage, manifest: Manifest) -> list[Path]:
     return sorted(storage.folder(manifest).glob("*.parquet"))
-
-
-def _row(columns: dict[str, Any]) -> Row:
-    image = columns.get("image") or {"bytes": b""}
-    return Row.model_validate(columns | {"image": image["bytes"], "metadata": json.loads(columns["metadata"])})

@@ -1,4 +1,4 @@
-"""Paid answers in, the same answers out for ever: one table, in SQLite or any database that SQLAlchemy speaks to.
+"""Paid answers in, the same answers out for ever: a table in a SQLite file, or in PostgreSQL where several machines work.
 
 An answer is committed here before anyone uses it, so a crash loses at most what was under way, and the same
 request is never paid twice.
@@ -7,16 +7,28 @@ request is never paid twice.
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Column, DateTime, Engine, Integer, MetaData, String, Table, Text, create_engine, event, select
+from pydantic import SecretStr
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    bindparam,
+    select,
+)
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from midefics.errors import StorageError
 from midefics.records import Digest, Record
+from midefics.services.databases import engine_at, explained, prepare, sqlite_engine
 
 KEYS_PER_QUERY = 500
-BUSY_TIMEOUT_MS = 30_000
 
 _METADATA = MetaData()
 _ANSWERS = Table(
@@ -30,7 +42,16 @@ _ANSWERS = Table(
     Column("finish_reason", String(50), nullable=False),
     Column("prompt_tokens", Integer, nullable=False),
     Column("completion_tokens", Integer, nullable=False),
+    Column("fingerprint", String(200), nullable=False, server_default=""),
+    Column("attempts", Integer, nullable=False, server_default="1"),
+    Column("cost_microusd", BigInteger),
     Column("created_at", DateTime(timezone=True), nullable=False),
+)
+_PUT = _ANSWERS.insert()
+_FILE_COST = (
+    _ANSWERS.update()
+    .where((_ANSWERS.c.key == bindparam("of")) & _ANSWERS.c.cost_microusd.is_(None))
+    .values(cost_microusd=bindparam("cost", type_=BigInteger))
 )
 
 
@@ -48,6 +69,12 @@ class Answer(Record):
     """`stop`, or why the model ended early: `length`, `content_filter`."""
     prompt_tokens: int
     completion_tokens: int
+    fingerprint: str = ""
+    """Of the system that answered, as the service reports it."""
+    attempts: int = 1
+    """How often it was asked until it answered; refusals for the rate do not count."""
+    cost_microusd: int | None = None
+    """In millionths of a dollar; None where nobody knew the price. Set when it is settled, see `budget`."""
 
 
 class Ledger:
@@ -55,11 +82,8 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        """Other tables may live in the same database."""
-        try:
-            _METADATA.create_all(engine)
-        except SQLAlchemyError as error:
-            raise StorageError(f"ledger {engine.url.render_as_string()}: {_reason(error)}") from error
+        """Other tables live in the same database."""
+        prepare(engine)
 
     @classmethod
     def open(cls, path: Path) -> "Ledger":
@@ -68,24 +92,30 @@ class Ledger:
         Raises:
             StorageError: it can't be made, or is no ledger.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"ledger {path}: {error.strerror}") from error
-        engine = create_engine(f"sqlite:///{path}")
-        event.listen(engine, "connect", _prepare)
-        return cls(engine)
+        return cls(sqlite_engine(path))
+
+    @classmethod
+    def connect(cls, address: SecretStr) -> "Ledger":
+        """Opens the ledger in a database.
+
+        Raises:
+            ConfigError: that is no address; StorageError: the database can't be reached or written.
+        """
+        return cls(engine_at(address))
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Answer]:
         """The answers that are there, by key."""
         wanted = sorted(set(keys))
         columns = [column for column in _ANSWERS.c if column.name in Answer.model_fields]
         found: dict[str, Answer] = {}
-        with self.engine.connect() as connection:
-            for start in range(0, len(wanted), KEYS_PER_QUERY):
-                chunk = wanted[start : start + KEYS_PER_QUERY]
-                for row in connection.execute(select(*columns).where(_ANSWERS.c.key.in_(chunk))).mappings():
-                    found[row["key"]] = Answer.model_validate(dict(row))
+        try:
+            with self.engine.connect() as connection:
+                for start in range(0, len(wanted), KEYS_PER_QUERY):
+                    chunk = wanted[start : start + KEYS_PER_QUERY]
+                    for row in connection.execute(select(*columns).where(_ANSWERS.c.key.in_(chunk))).mappings():
+                        found[row["key"]] = Answer.model_validate(dict(row))
+        except SQLAlchemyError as error:
+            raise explained("ledger", self.engine, error) from error
         return found
 
     def put(self, answer: Answer) -> None:
@@ -93,22 +123,16 @@ class Ledger:
         values = answer.model_dump() | {"created_at": datetime.now(UTC)}
         try:
             with self.engine.begin() as connection:
-                connection.execute(_ANSWERS.insert().values(values))
+                connection.execute(_PUT, values)
         except IntegrityError:
             return
         except SQLAlchemyError as error:
-            raise StorageError(f"ledger {self.engine.url.render_as_string()}: {_reason(error)}") from error
+            raise explained("ledger", self.engine, error) from error
+
+    def file_cost(self, connection: Connection, key: str, cost_microusd: int) -> bool:
+        """Adds to an answer what it cost, as part of the transaction that books it; False where that was known."""
+        return connection.execute(_FILE_COST, {"of": key, "cost": cost_microusd}).rowcount == 1
 
     def close(self) -> None:
         """Gives the connections back; the ledger opens new ones when it is used again."""
         self.engine.dispose()
-
-
-def _prepare(connection: Any, _record: object) -> None:
-    # The write-ahead log lets readers and one writer work at once; FULL, SQLite's default, survives a power cut too.
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-
-
-def _reason(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]

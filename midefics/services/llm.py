@@ -1,41 +1,52 @@
 """Chat requests in, answers out as they come: an async client of any service that speaks the OpenAI protocol.
 
 Retries live here and in one layer only. A 429 is one event shared by all workers (see `gate`) and burns no attempt;
-5xx, timeouts and broken connections are tried again a few times; what no repetition can cure stops the run at once.
+5xx, time-outs, broken connections and garbled answers are tried again a few times, unless they mean that the service is
+down (see `breaker`); what no repetition can cure stops the run at once.
 """
 
 import asyncio
 import hashlib
 import json
 import logging
+import random
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
-
 from midefics.config import LabelConfig, Settings
-from midefics.errors import RefusedError, ServiceError
+from midefics.errors import ServiceError
 from midefics.records import Digest, Record
-from midefics.services.gate import Gate, retry_after
+from midefics.services.breaker import Breaker
+from midefics.services.budget import Budget, NoBudget
+from midefics.services.capacity import Capacity
+from midefics.services.completions import answer_to
+from midefics.services.gate import Ceilings, Gate
 from midefics.services.ledger import Answer
-from midefics.services.refusals import OPTIONAL, RENAMED, UNSUPPORTED, concerns_one_request, explained, passes, said
+from midefics.services.preflight import OPENAI_URL, offer, preflight
+from midefics.services.rate_headers import retry_after
+from midefics.services.refusals import (
+    OPTIONAL,
+    RENAMED,
+    UNSUPPORTED,
+    GarbledError,
+    concerns_one_request,
+    explained,
+    passes,
+    said,
+)
 
 if TYPE_CHECKING:
+    import httpx2
     import openai
-    from openai.types.chat import ChatCompletion
 
 log = logging.getLogger(__name__)
 
-OPENAI_URL = "https://api.openai.com/v1"
 ATTEMPTS = 5
 PATIENCE_S = 900.0
 """How long the service may answer nothing but 429 before the run gives up."""
-GIVEN_UP_IN_A_ROW = 10
-"""So many requests without an answer, one after the other, and the service counts as down."""
-LONGEST_PAUSE_S = 60.0
-"""Between two attempts, however long a failing service asks to wait."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
+"""Between two attempts: at random up to so long, twice that before each further one; never longer than the second."""
 CHARACTERS_PER_TOKEN = 4
 
 
@@ -62,8 +73,13 @@ class Request(Record):
 
     @property
     def tokens(self) -> int:
-        """What it takes from a limit on tokens, about: the prompt at four characters each, and the most it may answer."""
-        return estimated_tokens(self.messages) + self.max_tokens
+        """What it takes from a limit on tokens, about: four bytes a token as it is sent, and the most it may answer."""
+        sent = json.dumps(self.messages, ensure_ascii=False).encode()
+        return len(sent) // CHARACTERS_PER_TOKEN + _AROUND + self.max_tokens
+
+
+_AROUND = 30
+"""Tokens that a limit counts for what surrounds the messages."""
 
 
 class Reply(NamedTuple):
@@ -83,130 +99,172 @@ def estimated_tokens(messages: Sequence[dict[str, str]]) -> int:
 class Chat:
     """A service and how we talk to it. Use it within one event loop, and close it there."""
 
-    def __init__(self, settings: Settings, config: LabelConfig) -> None:
+    def __init__(self, settings: Settings, config: LabelConfig, budget: Budget | None = None) -> None:
         import openai
 
         self.base_url = settings.openai_base_url or OPENAI_URL
         self.requests_made = 0
-        self._model, self._concurrency = config.model, config.concurrency
+        """Sent over the wire, those included that were turned away and tried again."""
+        self._config = config
+        self._budget: Budget = budget or NoBudget()
         key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none-needed"
         self._client = openai.AsyncOpenAI(api_key=key, base_url=self.base_url, timeout=config.timeout_s, max_retries=0)
-        self._gate = Gate()
+        self._gate = Gate(Ceilings(config.requests_per_minute, config.tokens_per_minute, config.burst))
+        self._capacity = Capacity(config.concurrency, config.timeout_s)
+        self._breaker = Breaker()
         self._last_answer = time.monotonic()
-        self._given_up = 0
-        self._offered: list[str] = []
+        self._offered: tuple[str, ...] = ()
         self._unsupported: set[str] = set()
+        self._calling: set[asyncio.Task[None] | None] = set()
+        """Workers whose request is on the wire."""
+        self._stopping = False
 
     async def close(self) -> None:
         """Closes the connections."""
         await self._client.close()
 
-    async def check(self) -> None:
-        """Asks the service, once and for free, whether it is there, lets us in and has the model.
+    async def model(self) -> str:
+        """Of the configured models the first that the service has.
 
         Raises:
-            ServiceError: it does not answer.
-            RefusedError: it does not let us in, or the model was shut down.
+            ServiceError: it does not answer; RefusedError: it lets nobody in, or has none of them.
         """
-        import openai
+        found = await preflight(self._client, self.base_url, (self._config.model, *self._config.successors))
+        self._offered = found.offered
+        return found.model
 
-        try:
-            models = [model async for model in self._client.models.list()]
-        except (openai.AuthenticationError, openai.PermissionDeniedError, openai.APIConnectionError) as error:
-            raise self._explained(error) from error
-        except openai.OpenAIError as error:
-            log.warning("%s lists no models (%s); asking %s unseen", self.base_url, said(error), self._model)
-            return
-        self._offered = sorted(model.id for model in models)
-        shutdown = next((model.shutdown_date for model in models if model.id == self._model), None)
-        if shutdown and str(shutdown)[:10] <= datetime.now(UTC).date().isoformat():
-            raise RefusedError(f"{self.base_url} shut {self._model} down on {shutdown}; set label.model to another")
-        if self._offered and self._model not in self._offered:
-            if self.base_url == OPENAI_URL:
-                raise RefusedError(f"{self.base_url} does not offer {self._model}; set label.model to {self._offer()}")
-            log.warning(
-                "%s does not list %s, only %s; asking it all the same", self.base_url, self._model, self._offer()
-            )
+    async def ask(self, requests: Iterator[Request], keep: Callable[[Reply], None]) -> None:
+        """Asks all; each reply is handed over at once, before its worker takes the next request.
 
-    async def answers(self, requests: Sequence[Request]) -> AsyncGenerator[Reply, None]:
-        """Yields a reply for each request, in the order they come in; at most `label.concurrency` are under way.
+        Args:
+            requests: taken one by one, when there is room; it may have more to give after it had none.
+            keep: what to do with a reply. What it raises stops the run.
 
         Raises:
-            ServiceError: the service is gone; RefusedError: it refuses for good. What was answered until then has been yielded.
+            ServiceError: the service is gone; RefusedError: it refuses for good; BudgetError: the money is out. What is
+                on the wire then is still waited for, and handed over: it is paid.
         """
-        waiting = iter(requests)
-        news: asyncio.Queue[Reply | Exception | None] = asyncio.Queue()
-        workers = [asyncio.create_task(self._work(waiting, news)) for _ in range(min(self._concurrency, len(requests)))]
-        error: Exception | None = None
-        running = len(workers)
+        workers = [asyncio.create_task(self._work(requests, keep)) for _ in range(self._config.concurrency)]
         try:
-            while running:
-                reply = await news.get()
-                if reply is None:
-                    running -= 1
-                elif isinstance(reply, Exception):
-                    error = error or reply
-                else:
-                    yield reply
+            await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            self._stopping = True
+            for worker in workers:
+                if worker not in self._calling:
+                    worker.cancel()
+            await asyncio.wait(workers)
         finally:
             for worker in workers:
                 worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
-        if error:
-            raise error
+            results = await asyncio.gather(*workers, return_exceptions=True)
+        for error in results:
+            if isinstance(error, Exception):
+                raise error
 
-    async def _work(self, waiting: Iterator[Request], news: "asyncio.Queue[Reply | Exception | None]") -> None:
+    async def _work(self, requests: Iterator[Request], keep: Callable[[Reply], None]) -> None:
+        while not self._stopping:
+            entered = await self._capacity.enter()
+            try:
+                request = next(requests, None)
+                if request is None:
+                    return
+                await self._within_budget(request, keep, entered)
+            finally:
+                self._capacity.leave()
+
+    async def _within_budget(self, request: Request, keep: Callable[[Reply], None], entered: int) -> None:
+        reservation = self._budget.reserve(request)
         try:
-            for request in waiting:
-                news.put_nowait(await self._reply(request))
-        except Exception as error:  # whatever it is, the reader raises it
-            for _ in waiting:  # the other workers end after the request they are at: its answer is paid
-                pass
-            news.put_nowait(error)
+            reply = await self._reply(request, entered)
+        except BaseException:
+            if asyncio.current_task() not in self._calling:  # else cut off on the wire, where it may have been paid
+                self._budget.cancel(reservation)
+            raise
         finally:
-            news.put_nowait(None)
+            self._calling.discard(asyncio.current_task())
+        keep(reply)
+        if reply.answer:
+            self._budget.settle(reservation, reply.answer)
+        else:
+            self._budget.cancel(reservation)
 
-    async def _reply(self, request: Request) -> Reply:
+    async def _reply(self, request: Request, entered: int) -> Reply:
+        for attempt in range(1, ATTEMPTS + 1):
+            probe = await self._breaker.enter()
+            try:
+                return Reply(request, await self._attempt(request, attempt, entered), "")
+            except Exception as error:
+                problem = self._weighed(error, request, entered, probe)
+                if not passes(error) or attempt == ATTEMPTS:
+                    break
+                await asyncio.sleep(_pause(error, attempt))
+        return Reply(request, None, problem)
+
+    async def _attempt(self, request: Request, attempt: int, entered: int) -> Answer:
+        started, response = await self._sent(request)
+        answer = answer_to(request, response, attempt)
+        self._last_answer = time.monotonic()
+        self._capacity.went_well(entered, self._last_answer - started)
+        self._breaker.answered()
+        return answer
+
+    def _weighed(self, error: Exception, request: Request, entered: int, probe: bool) -> str:
+        """What is to be said of a failure that costs one request at most; any other is raised."""
         import openai
 
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(ATTEMPTS), wait=_pause, retry=retry_if_exception(passes), reraise=True
-        )
-        try:
-            completion: ChatCompletion = await retrying(self._ask, request)
-        except openai.OpenAIError as error:
-            down = isinstance(error, openai.APIConnectionError) and not isinstance(error, openai.APITimeoutError)
-            if down or not (passes(error) or concerns_one_request(error)):
-                raise self._explained(error) from error
-            self._given_up += passes(error)
-            if self._given_up >= GIVEN_UP_IN_A_ROW:
-                raise self._explained(error) from error
-            return Reply(request, None, said(error))
-        self._given_up, self._last_answer = 0, time.monotonic()
-        return _read(request, completion)
+        if not isinstance(error, openai.OpenAIError | TimeoutError | GarbledError):
+            raise error
+        if passes(error):
+            self._capacity.trouble(entered)
+            if self._breaker.failed(probe):
+                raise self._explained(error, request) from error
+        elif not concerns_one_request(error):
+            raise self._explained(error, request) from error
+        else:
+            self._breaker.answered()
+        return said(error)
 
-    async def _ask(self, request: Request) -> "ChatCompletion":
+    async def _sent(self, request: Request) -> "tuple[float, httpx2.Response]":
+        """When it left, and the response; 429s and parameters that the model does not take are dealt with."""
         import openai
 
         while True:
-            turn = await self._gate.enter()
-            self.requests_made += 1
+            turn = await self._gate.enter(request.tokens)
             body = self._body(request)
+            started = time.monotonic()
             try:
-                raw = await self._client.chat.completions.with_raw_response.create(**body)
-                self._gate.welcome(turn, raw.headers, request.tokens)
-                completion: ChatCompletion = raw.parse()
-                return completion
+                response = await self._called(body)
+                self._gate.welcome(turn, response.headers)
+                return started, response
             except openai.RateLimitError as error:
+                self._breaker.answered()
                 if error.code == "insufficient_quota":
                     raise
-                pause = self._gate.refuse(error.response.headers)
+                pause = self._gate.refuse(turn, error.response.headers)
                 log.debug("429 from %s, all wait %.2f s", self.base_url, pause)
                 if time.monotonic() + pause - self._last_answer > PATIENCE_S:
                     raise
             except openai.BadRequestError as error:
                 if not self._adapts(error, body):
                     raise
+            finally:
+                self._gate.leave(turn)
+
+    async def _called(self, body: dict[str, Any]) -> "httpx2.Response":
+        import httpx2
+
+        if self._stopping:
+            raise asyncio.CancelledError
+        worker = asyncio.current_task()
+        self._calling.add(worker)
+        self.requests_made += 1
+        try:
+            async with asyncio.timeout(self._config.timeout_s):  # the client's own begins anew with every byte
+                response = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=body)
+        except Exception:
+            self._calling.discard(worker)
+            raise
+        self._calling.discard(worker)
+        return response
 
     def _body(self, request: Request) -> dict[str, Any]:
         body = request.model_dump(include={"model", "messages", "temperature", "max_tokens"})
@@ -222,37 +280,16 @@ class Chat:
         if error.code not in UNSUPPORTED or error.param not in OPTIONAL or error.param not in body:
             return False
         if error.param not in self._unsupported:  # else another request, under way at the same time, has learnt it
-            log.warning("%s does not take %s; asking without it", self._model, error.param)
+            log.warning("%s does not take %s; asking without it", body["model"], error.param)
             self._unsupported.add(error.param)
         return True
 
-    def _explained(self, error: "openai.OpenAIError") -> ServiceError:
-        return explained(error, self.base_url, self._model, self._offer())
-
-    def _offer(self) -> str:
-        return ", ".join(self._offered[:5]) + (", …" if len(self._offered) > 5 else "")
+    def _explained(self, error: BaseException, request: Request) -> ServiceError:
+        return explained(error, self.base_url, request.model, offer(self._offered))
 
 
-def _read(request: Request, completion: "ChatCompletion") -> Reply:
-    choice = completion.choices[0] if completion.choices else None
-    if choice is None:
-        return Reply(request, None, "an answer without choices")
-    usage = completion.usage
-    answer = Answer(
-        key=request.key,
-        model=request.model,
-        prompt_version=request.prompt_version,
-        input_digest=request.input_digest,
-        text=choice.message.content or "",
-        finish_reason=choice.finish_reason or "",
-        prompt_tokens=usage.prompt_tokens if usage else 0,
-        completion_tokens=usage.completion_tokens if usage else 0,
-    )
-    return Reply(request, answer, "")
-
-
-def _pause(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
+def _pause(error: Exception, attempt: int) -> float:
     response = getattr(error, "response", None)
     asked = retry_after(response.headers) if response is not None else None
-    return max(min(asked or 0.0, LONGEST_PAUSE_S), wait_random_exponential(multiplier=0.5, max=20)(state))
+    drawn = random.uniform(0, FIRST_PAUSE_S * 2 ** (attempt - 1))  # noqa: S311 (jitter)
+    return min(max(asked or 0.0, drawn), LONGEST_PAUSE_S)

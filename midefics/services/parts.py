@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -42,6 +42,7 @@ COLUMNS: dict[str, tuple[pa.DataType, object]] = {
     ),
     "writer": (pa.string(), _TEXT),
     "prompt_version": (pa.string(), _TEXT),
+    "labelling": (pa.string(), _TEXT),
     "split": (pa.string(), _TEXT),
 }
 # The `huggingface` key lets `datasets.load_dataset("parquet", …)` decode the pictures without being told.
@@ -73,7 +74,7 @@ def read_part(path: Path) -> Iterator[Row]:
     """
     try:
         with path.open("rb") as file:
-            yield from map(_from_arrow, read_columns(file, None, str(path)))
+            yield from map(from_arrow, read_columns(file, None, str(path)))
     except ValidationError as error:
         field = ".".join(map(str, error.errors()[0]["loc"]))
         raise StorageError(
@@ -99,9 +100,12 @@ def _to_arrow(row: Row) -> dict[str, object]:
     return row.model_dump() | {
         "image": {"bytes": row.image, "path": None},
         "metadata": json.dumps(row.metadata, sort_keys=True, ensure_ascii=False),
+        "labelling": json.dumps(row.labelling, sort_keys=True),
     }
 
 
-def _from_arrow(columns: dict[str, Any]) -> Row:
-    image = cast("dict[str, bytes]", columns["image"])
-    return Row.model_validate(columns | {"image": image["bytes"], "metadata": json.loads(str(columns["metadata"]))})
+def from_arrow(columns: dict[str, Any]) -> Row:
+    """A row out of a part's columns; without its picture where that was not read."""
+    image = columns.get("image") or {"bytes": b""}
+    texts = {name: json.loads(str(columns.get(name) or "{}")) for name in ("metadata", "labelling")}
+    return Row.model_validate(columns | texts | {"image": image["bytes"]})

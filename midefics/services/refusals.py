@@ -1,12 +1,8 @@
 """Errors of the openai client in; which of them pass by themselves, and one line that says the way out for the rest."""
 
 import re
-from typing import TYPE_CHECKING
 
 from midefics.errors import RefusedError, ServiceError
-
-if TYPE_CHECKING:
-    import openai
 
 UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
 OPTIONAL = ("temperature", "max_tokens", "response_format")
@@ -14,8 +10,13 @@ OPTIONAL = ("temperature", "max_tokens", "response_format")
 RENAMED = {"max_tokens": "max_completion_tokens"}
 """What a parameter that newer models refuse is called there."""
 _ONE_REQUEST = ("context_length_exceeded", "content_filter", "content_policy_violation", "string_above_max_length")
+_TOO_MANY = "lower label.requests_per_minute or label.concurrency, or come back later"
 _KEY = re.compile(r"\bsk-\S+")
 _KEPT = "what was answered so far is kept, run again to go on"
+
+
+class GarbledError(Exception):
+    """An answer came, and it is no chat completion: cut short, or not JSON at all."""
 
 
 def passes(error: BaseException) -> bool:
@@ -24,19 +25,19 @@ def passes(error: BaseException) -> bool:
 
     if isinstance(error, openai.APIStatusError):
         return error.status_code >= 500 or error.status_code in (408, 409)
-    return isinstance(error, openai.APIConnectionError)
+    return isinstance(error, openai.APIConnectionError | TimeoutError | GarbledError)
 
 
-def concerns_one_request(error: "openai.OpenAIError") -> bool:
+def concerns_one_request(error: BaseException) -> bool:
     """Whether another request may do where this one is refused: too long, or against a content policy."""
     return getattr(error, "code", None) in _ONE_REQUEST
 
 
-def explained(error: "openai.OpenAIError", base_url: str, model: str, offer: str) -> ServiceError:
+def explained(error: BaseException, base_url: str, model: str, offer: str) -> ServiceError:
     """What is wrong and the way out, in one line.
 
     Args:
-        error: as the client raised it.
+        error: as the client raised it, or our own time-out.
         base_url: of the service that refuses.
         model: that was asked for.
         offer: some models that the service has; empty where it lists none.
@@ -53,7 +54,7 @@ def explained(error: "openai.OpenAIError", base_url: str, model: str, offer: str
     elif getattr(error, "code", None) == "insufficient_quota":
         way_out = f"add credit to the account of OPENAI_API_KEY; {_KEPT}"
     elif _limits_rate(error):
-        way_out = f"lower label.concurrency, or come back later; {_KEPT}"
+        way_out = f"{_TOO_MANY}; {_KEPT}"
     elif passes(error):
         way_out = f"see that it runs, or set OPENAI_BASE_URL to another; {_KEPT}"
     else:
@@ -75,7 +76,7 @@ def said(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, openai.APIStatusError) and isinstance(error.body, dict):
         text = str(error.body.get("message") or text)
-    elif isinstance(error, openai.APITimeoutError):
+    elif isinstance(error, openai.APITimeoutError | TimeoutError):
         text = "no answer in time"
     elif isinstance(error, openai.APIConnectionError):
         text = f"no connection ({error.__cause__ or 'broken off'})"

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from sqlalchemy import Boolean, Column, DateTime, Engine, Integer, MetaData, String, Table, Text, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from midefics.errors import StorageError
 from midefics.records import Digest, Record
+from midefics.services.databases import explained
 
 Released = frozenset[tuple[str, str]]
 """Pairs of a file's digest and a reason."""
@@ -46,14 +46,10 @@ class Decision(Record):
 
 
 class Releases:
-    """The table of decisions."""
+    """The table of decisions, in the ledger's database."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        try:
-            _METADATA.create_all(engine)
-        except SQLAlchemyError as error:
-            raise self._explained(error) from error
 
     def decide(self, decisions: Iterable[Decision]) -> None:
         """Adds decisions, all or none.
@@ -66,7 +62,7 @@ class Releases:
             with self._engine.begin() as connection:
                 connection.execute(_RELEASES.insert(), rows)
         except SQLAlchemyError as error:
-            raise self._explained(error) from error
+            raise explained("releases in", self._engine, error) from error
 
     def history(self) -> list[Decision]:
         """All decisions, the oldest first."""
@@ -75,14 +71,10 @@ class Releases:
             with self._engine.connect() as connection:
                 found = connection.execute(select(*columns).order_by(_RELEASES.c.number)).mappings().all()
         except SQLAlchemyError as error:
-            raise self._explained(error) from error
+            raise explained("releases in", self._engine, error) from error
         return [Decision.model_validate(dict(row)) for row in found]
 
     def current(self) -> Released:
         """What is released: the last word on a file and a reason holds."""
         last = {(one.image_sha256, one.reason): one.released for one in self.history()}
         return frozenset(key for key, released in last.items() if released)
-
-    def _explained(self, error: SQLAlchemyError) -> StorageError:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        return StorageError(f"releases in {self._engine.url.render_as_string()}: {reason}")

@@ -88,10 +88,6 @@ class Reviews:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        try:
-            _METADATA.create_all(engine)
-        except SQLAlchemyError as error:
-            raise self._explained(error) from error
 
     def decide(self, reviews: Iterable[Review]) -> int:
         """Adds decisions, all or none; returns how many. Those whose reference is known already are left out.

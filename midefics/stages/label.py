@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -17,9 +17,14 @@ from midefics.errors import DataError
 from midefics.prompts import VQA, Prompt, load_prompt
 from midefics.records import Manifest, Rejected, Row, Scalar
 from midefics.services import Services
-from midefics.services.conversations import Written, correspond
-from midefics.services.llm import OPENAI_URL, Request, estimated_tokens
+from midefics.services.batches import correspond_in_batches
+from midefics.services.conversations import Written
+from midefics.services.correspondence import Line, correspond, settled
+from midefics.services.estimates import estimated
+from midefics.services.llm import Request
 from midefics.services.merging import rows_by_id
+from midefics.services.preflight import OPENAI_URL
+from midefics.services.spending import budget_for
 from midefics.sources import source
 
 log = logging.getLogger(__name__)
@@ -29,58 +34,95 @@ OFFLINE_VERSION = "offline-1"
 
 
 class Labels(NamedTuple):
-    """What a writer made of the rows that had no turns."""
+    """Who writes, and what came of each row, as it is asked for."""
 
     writer: str
-    versions: dict[str, str]
-    """Prompt version by row id."""
-    written: dict[str, Written]
-    """By row id."""
+    written: Iterator[tuple[Row, Written | None]]
+    """Every row, in the order of their ids; None for those that bring their own turns."""
+    version: Callable[[Row], str]
+    """Of the prompt that a row was written by."""
     facts: dict[str, Scalar]
 
 
-def run(config: RunConfig, *validated: Manifest, services: Services) -> Manifest:
+class Tally:
+    """Of each source's rows, how many got a conversation."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, int] = {}
+        self.bad: dict[str, int] = {}
+        self.first: dict[str, tuple[str, Written]] = {}
+        self.versions: set[str] = set()
+
+    def count(self, row: Row, written: Written, version: str) -> None:
+        """Takes in what came of one row."""
+        self.asked[row.source] = self.asked.get(row.source, 0) + 1
+        self.versions.add(version)
+        if not written.turns:
+            self.bad[row.source] = self.bad.get(row.source, 0) + 1
+            self.first.setdefault(row.source, (row.id, written))
+
+    def require_enough(self, max_bad_share: float) -> None:
+        """Refuses a stage's output that lacks too much.
+
+        Raises:
+            DataError: a source has too large a share of rows without a conversation.
+        """
+        for name, bad in self.bad.items():
+            rows, (identifier, first) = self.asked[name], self.first[name]
+            if bad > max_bad_share * rows:
+                raise DataError(
+                    f"{name}: {bad} of {rows} rows got no conversation, first {identifier} ({first.reason}: "
+                    f"{' '.join(first.detail.split())[:120]}); rerun with label.max_bad_share above {max_bad_share:g} "
+                    "to quarantine them"
+                )
+
+
+def run(config: RunConfig, *validated: Manifest, services: Services, wait: str = "yes") -> Manifest:
     """Adds a conversation to every row, in the order of their ids; rows that get none go to quarantine.
+
+    Args:
+        config: of the run.
+        validated: the rows.
+        services: the outside world.
+        wait: "no" leaves while batches are under way (`label.mode: batch`); the next run goes on with them.
 
     Raises:
         DataError: a source has more rows without a conversation than `label.max_bad_share`, or no row is left.
-        ServiceError: the model's service refuses or is gone; what was answered is in the ledger.
+        ServiceError: the model's service refuses or is gone; BudgetError: the money is out. What was answered is in the
+            ledger.
     """
     started = time.monotonic()
     rows = sum(manifest.rows for manifest in validated)
     log.info("label: %s rows of %s", rows, ", ".join(manifest.uri for manifest in validated))
-    labels = _asked(config, validated, services) if _online(services) else _offline(validated, services)
-    _require_enough(labels, config.label.max_bad_share)
+    labels = _asked(config, validated, services, wait != "no") if _online(services) else _offline(validated, services)
+    tally = Tally()
     with services.storage.draft("conversations", sorted(manifest.digest for manifest in validated)) as draft:
-        for row in rows_by_id(services.storage, validated):
-            draft.take(_labelled(row, labels))
+        for row, written in labels.written:
+            if written:
+                tally.count(row, written, labels.version(row))
+            draft.take(_labelled(row, written, labels))
+        tally.require_enough(config.label.max_bad_share)
         if not draft.rows:
             raise DataError(
                 "label: no row has a conversation; look at the quarantine of validate, or at label in the log"
             )
-        draft.facts |= labels.facts
+        draft.facts |= {"writer": labels.writer, "prompt_version": ", ".join(sorted(tally.versions))} | labels.facts
     out, seconds = draft.manifest.rows, time.monotonic() - started
     log.info("label: %s rows in, %s out, %s rejected, %.1f s", rows, out, rows - out, seconds)
     return draft.manifest
 
 
 def estimate(config: RunConfig, *validated: Manifest, services: Services) -> dict[str, Scalar]:
-    """What labelling would ask for, without asking; tokens are estimated at four characters each.
+    """What labelling would ask for and cost at most, without asking; see `Estimate` for the keys.
 
     Repairs of unreadable answers come on top. The offline writer asks nobody.
     """
-    rows = sum(manifest.rows for manifest in validated)
-    requests = list(_requests(config, validated, services).values()) if _online(services) else []
-    known = services.ledger.get_many(request.key for request in requests)
-    asked = [request for request in requests if request.key not in known]
-    return {
-        "writer": config.label.model if _online(services) else OFFLINE,
-        "rows": rows,
-        "in_ledger": len(requests) - len(asked),
-        "to_ask": len(asked),
-        "prompt_tokens_estimated": sum(estimated_tokens(request.messages) for request in asked),
-        "answer_tokens_at_most": sum(request.max_tokens for request in asked),
-    }
+    pairs = requests_for(config, config.label.model, validated, services) if _online(services) else iter(())
+    line = Line((request for _, request in pairs if request), services.ledger)
+    found = estimated(line, config.name, config.label, services.settings, services.ledger)
+    writer = config.label.model if _online(services) else OFFLINE
+    told: dict[str, Scalar] = {"writer": writer, "rows": sum(manifest.rows for manifest in validated)}
+    return told | {"in_ledger": line.found} | found.model_dump()
 
 
 def _online(services: Services) -> bool:
@@ -91,54 +133,69 @@ def _offline(manifests: Sequence[Manifest], services: Services) -> Labels:
     log.info(
         "label: the offline writer fills templates and is no language model; set OPENAI_API_KEY or OPENAI_BASE_URL for one"
     )
-    labels = Labels(OFFLINE, {}, {}, {"writer": OFFLINE, "prompt_version": OFFLINE_VERSION})
-    for row in rows_by_id(services.storage, manifests):
-        if not row.turns:
-            turns = source(row.source).conversation(row.metadata)
-            labels.versions[row.id] = OFFLINE_VERSION
-            labels.written[row.id] = (
-                Written(turns) if turns else Written((), "no conversation", "its metadata support none")
-            )
-    return labels
+    facts: dict[str, Scalar] = {"writer": OFFLINE, "prompt_version": OFFLINE_VERSION}
+    rows = rows_by_id(services.storage, manifests)
+    return Labels(
+        OFFLINE, ((row, None if row.turns else _composed(row)) for row in rows), lambda _: OFFLINE_VERSION, facts
+    )
 
 
-def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services) -> Labels:
+def _composed(row: Row) -> Written:
+    turns = source(row.source).conversation(row.metadata)
+    return Written(turns) if turns else Written((), "no conversation", "its metadata support none")
+
+
+def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services, wait: bool) -> Labels:
     log.info("label: %s at %s writes", config.label.model, services.settings.openai_base_url or OPENAI_URL)
-    requests = _requests(config, manifests, services)
-    done = correspond(requests, services.settings, config.label, services.ledger, services.progress)
-    versions = {identifier: request.prompt_version for identifier, request in requests.items()}
+
+    def requests_to(model: str) -> Iterator[Request]:
+        return (request for _, request in requests_for(config, model, manifests, services) if request)
+
+    rows = sum(manifest.rows for manifest in manifests)
+    budget = budget_for(config.name, config.label, services.ledger)
+    surroundings = (services.settings, config.label, services.ledger, services.progress, budget)
+    if config.label.mode == "batch":
+        done = correspond_in_batches(requests_to, rows, *surroundings, wait=wait)
+    else:
+        done = correspond(requests_to, rows, *surroundings)
     facts: dict[str, Scalar] = {
-        "writer": config.label.model,
-        "prompt_version": ", ".join(sorted(set(versions.values()))),
         "requests_made": done.requests_made,
         "answers_from_ledger": done.answers_from_ledger,
         "prompt_tokens": done.prompt_tokens,
         "completion_tokens": done.completion_tokens,
     }
-    return Labels(config.label.model, versions, done.written, facts)
+    pairs = requests_for(config, done.model, manifests, services)
+    return Labels(
+        done.model, settled(pairs, services.ledger, done.problems), lambda row: _prompt(row.source).version, facts
+    )
 
 
-def _requests(config: RunConfig, manifests: Sequence[Manifest], services: Services) -> dict[str, Request]:
-    """A request by id for every row that has no turns."""
-
-    @cache
-    def prompt(name: str) -> Prompt:
-        return load_prompt(VQA, source(name).glossary)
-
+def requests_for(
+    config: RunConfig, model: str, manifests: Sequence[Manifest], services: Services
+) -> Iterator[tuple[Row, Request | None]]:
+    """Every row, in the order of their ids, with a request where it has no turns."""
     base_url = services.settings.openai_base_url or OPENAI_URL
-    return {
-        row.id: Request(
-            base_url=base_url,
-            model=config.label.model,
-            messages=prompt(row.source).messages(row.metadata),
-            temperature=config.label.temperature,
-            max_tokens=config.label.max_tokens,
-            prompt_version=prompt(row.source).version,
-            input_digest=_input_digest(row),
+    for row in rows_by_id(services.storage, manifests):
+        prompt = _prompt(row.source)
+        yield (
+            row,
+            None
+            if row.turns
+            else Request(
+                base_url=base_url,
+                model=model,
+                messages=prompt.messages(row.metadata),
+                temperature=config.label.temperature,
+                max_tokens=config.label.max_tokens,
+                prompt_version=prompt.version,
+                input_digest=_input_digest(row),
+            ),
         )
-        for row in rows_by_id(services.storage, manifests)
-        if not row.turns
-    }
+
+
+@cache
+def _prompt(source_name: str) -> Prompt:
+    return load_prompt(VQA, source(source_name).glossary)
 
 
 def _input_digest(row: Row) -> str:
@@ -146,27 +203,11 @@ def _input_digest(row: Row) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def _labelled(row: Row, labels: Labels) -> Row | Rejected:
-    if row.turns:
+def _labelled(row: Row, written: Written | None, labels: Labels) -> Row | Rejected:
+    if written is None:
         return row.model_copy(update={"writer": row.writer or "archive"})
-    written = labels.written[row.id]
-    if written.turns:
-        version = labels.versions[row.id]
-        return row.model_copy(update={"turns": written.turns, "writer": labels.writer, "prompt_version": version})
-    detail, reason = written.detail, written.reason
-    return Rejected(id=row.id, source=row.source, reason=reason, detail=detail, origin=row.image_sha256)
-
-
-def _require_enough(labels: Labels, max_bad_share: float) -> None:
-    sources: dict[str, dict[str, Written]] = {}
-    for identifier, written in labels.written.items():
-        sources.setdefault(identifier.split("/")[0], {})[identifier] = written
-    for name, rows in sources.items():
-        bad = sorted(identifier for identifier, written in rows.items() if not written.turns)
-        if len(bad) > max_bad_share * len(rows):
-            first = rows[bad[0]]
-            raise DataError(
-                f"{name}: {len(bad)} of {len(rows)} rows got no conversation, first {bad[0]} ({first.reason}: "
-                f"{' '.join(first.detail.split())[:120]}); rerun with label.max_bad_share above {max_bad_share:g} "
-                "to quarantine them"
-            )
+    if not written.turns:
+        detail, reason = written.detail, written.reason
+        return Rejected(id=row.id, source=row.source, reason=reason, detail=detail, origin=row.image_sha256)
+    by = {"writer": labels.writer, "prompt_version": labels.version(row), "labelling": dict(written.labelling)}
+    return row.model_copy(update={"turns": written.turns} | by)

@@ -1,0 +1,262 @@
+"""Rows to label in, how near labelling comes to what a service allows out: limits, throughput, what is asked again, memory.
+
+The service is `llmock`, an independent server of the OpenAI protocol, in a process of its own on this machine.
+"""
+
+import asyncio
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from midefics.bench import BOUND, NOTEBOOK, Beside, Figure, best_rates
+from midefics.bench.label_server import CONVERSATION, LabelServer, label_server
+from midefics.config import RunConfig
+from midefics.records import Manifest, Row
+from midefics.services import Services
+from midefics.services.budget import NoBudget
+from midefics.services.correspondence import correspond
+from midefics.services.ledger import Answer
+from midefics.services.llm import Request
+from midefics.stages import label
+
+ROWS, RPM, LATENCY_MS = 900, 600, 200
+SPREAD_S = 91.0
+"""For as many rows where no burst is allowed."""
+TOKEN_ROWS, TPM, ANSWER_TOKENS = 85, 60_000, 300
+ONE_BY_ONE = 25
+"""Requests that the notebook's loop is timed with."""
+FREELY, TOGETHER = 1000, 64
+MANY, MANY_NEW = 100_000, 5_000
+MODEL = "gpt-3.5-turbo"
+
+
+class _Done(NamedTuple):
+    seconds: float
+    manifest: Manifest
+
+    @property
+    def asked(self) -> int:
+        return int(str(self.manifest.facts["requests_made"]))
+
+
+def measure(services: Services) -> Iterator[Figure]:
+    """Limits told, untold, misjudged, in tokens, without a burst; no limits; what is asked again; 100,000 rows."""
+    import openai  # noqa: F401 (its seconds are nobody's figure)
+
+    yield from _limited(services)
+    yield from _token_bound(services)
+    yield from _free(services)
+    yield from _again(services)
+    yield _memory(services)
+
+
+def _limited(services: Services) -> Iterator[Figure]:
+    loop = _one_by_one(services)
+    bound = (ROWS - RPM) / (RPM / 60)
+    told = f"{ROWS} rows, {RPM} requests a minute and {LATENCY_MS} ms, from first to last on the wire"
+    cases: tuple[tuple[str, bool, float, dict[str, object]], ...] = (
+        ("limit told", True, 1.03 * bound, {}),
+        ("limit untold", False, 1.1 * bound, {}),
+        ("limit misjudged", False, 1.1 * bound, {"requests_per_minute": 2 * RPM}),
+        ("no burst", True, SPREAD_S, {"burst": False}),
+    )
+    for name, headers, most, values in cases:
+        with label_server(rpm=RPM, latency_ms=LATENCY_MS, told=headers) as server, _home(services, server) as home:
+            done = _labelled(home, ROWS, **values)
+            conditions = (
+                f"{told}, {'its headers say so' if headers else 'no headers'}, {values or 'nothing configured'}"
+            )
+            ideal = ROWS * 60 / RPM if name == "no burst" else bound
+            beside = (_beside(BOUND, ideal, most / ideal), _notebook(loop, ROWS))
+            yield Figure(name=name, unit="s", ours=server.seconds(), beside=beside, conditions=conditions)
+            stage = (_notebook(loop, ROWS),)
+            yield Figure(name=f"{name}: whole stage", unit="s", ours=done.seconds, beside=stage, conditions=conditions)
+            yield from _complete(name, done, ROWS, server, conditions, none_refused=headers)
+
+
+def _token_bound(services: Services) -> Iterator[Figure]:
+    with label_server(tpm=TPM, latency_ms=LATENCY_MS) as server, _home(services, server) as home:
+        done = _labelled(home, TOKEN_ROWS, max_tokens=ANSWER_TOKENS)
+        charged, seconds = server.tokens_charged(), server.seconds()
+    bound = (charged - TPM) / (TPM / 60)
+    told = f"{TOKEN_ROWS} rows, {charged:,} counted tokens in all, {TPM:,} a minute and {LATENCY_MS} ms, on the wire"
+    yield Figure(name="token-bound", unit="s", ours=seconds, beside=(_beside(BOUND, bound, 1.05),), conditions=told)
+    every = (Beside(name="rows given", value=TOKEN_ROWS, goal=1.0),)
+    yield Figure(name="token-bound: rows answered", unit="rows", ours=done.manifest.rows, beside=every, conditions=told)
+
+
+def _complete(
+    name: str, done: _Done, rows: int, server: LabelServer, told: str, none_refused: bool
+) -> Iterator[Figure]:
+    every = (Beside(name="rows given", value=rows, goal=1.0),)
+    none = (_beside("none", 0, 1.0),)
+    yield Figure(name=f"{name}: rows answered", unit="rows", ours=done.manifest.rows, beside=every, conditions=told)
+    if none_refused:
+        refused = server.statuses().count(429)
+        yield Figure(name=f"{name}: turned away", unit="429s", ours=refused, beside=none, conditions=told)
+    findings = server.findings()
+    yield Figure(name=f"{name}: bad manners", unit="findings", ours=findings, beside=none, conditions=told)
+
+
+def _free(services: Services) -> Iterator[Figure]:
+    with label_server() as server, _home(services, server) as home:
+        requests = _requests(home, FREELY)
+        used: list[float] = []
+        ways = {
+            "ours": lambda: used.append(_ask(home, server, requests)),
+            "bare": lambda: asyncio.run(_bare(server, requests)),
+        }
+        rates = best_rates(ways, FREELY)
+    told = f"{FREELY:,} requests, {TOGETHER} at once, no limits; ours with every answer in the ledger"
+    yield Figure(
+        name="no limits", unit="requests/s", ours=rates["ours"], conditions=told,
+        beside=(Beside(name="the bare openai client", value=rates["bare"], goal=0.9),),
+    )  # fmt: skip
+    yield Figure(
+        name="no limits, on a core", unit="requests in a second of our process", ours=FREELY / min(used), conditions=told,
+        beside=(Beside(name="limit", value=250, goal=1.0),),
+    )  # fmt: skip
+
+
+def _ask(home: Services, server: LabelServer, requests: Sequence[Request]) -> float:
+    """Asks with an empty ledger; returns the processor's seconds."""
+    before = time.process_time()
+    with _home(home, server) as fresh:
+        surroundings = (fresh.settings, _config().label, fresh.ledger, fresh.progress, NoBudget())
+        correspond(lambda _: requests, len(requests), *surroundings)
+    return time.process_time() - before
+
+
+def _again(services: Services) -> Iterator[Figure]:
+    with label_server() as server, _home(services, server) as home:
+        steps: tuple[tuple[str, int, int, dict[str, object]], ...] = (
+            ("100 rows", 100, 100, {}),
+            ("a finished run again", 100, 0, {}),
+            ("one row more", 101, 1, {}),
+            ("another model", 101, 101, {"model": "gpt-4o"}),
+            ("another limit on the answer", 101, 101, {"max_tokens": 650}),
+        )
+        for name, rows, due, values in steps:
+            asked = _labelled(home, rows, **values).asked
+            beside = (_beside("due, at most", due, 1.0), Beside(name="due, at least", value=due, goal=1.0))
+            yield Figure(name=name, unit="requests", ours=asked, beside=beside, conditions="after the steps before")
+
+
+def _memory(services: Services) -> Figure:
+    with label_server() as server, _home(services, server) as home:
+        given = _given(home, MANY)
+        for _, request in label.requests_for(_config(), MODEL, [_given(home, MANY - MANY_NEW)], home):
+            if request:
+                home.ledger.put(_answer(request))
+        command = [sys.executable, "-m", "midefics", "label", given.uri]
+        environment = {"MIDEFICS_HOME": str(home.settings.home), "OPENAI_BASE_URL": server.base_url}
+        process = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return Figure(
+        name="memory of label", unit="MB at most", ours=used.ru_maxrss / 1024, beside=(_beside("limit", 600, 1.0),),
+        conditions=f"{MANY:,} rows, {MANY_NEW:,} of them asked for and the rest in the ledger, the whole command",
+    )  # fmt: skip
+
+
+def _one_by_one(services: Services) -> float:
+    """Seconds for a request of the notebook's loop: the next is sent when the one before is answered."""
+    import openai
+
+    with label_server(latency_ms=LATENCY_MS) as server, _home(services, server) as home:
+        client = openai.OpenAI(base_url=server.base_url, api_key="none-needed")
+        requests = _requests(home, ONE_BY_ONE)
+        started = time.perf_counter()
+        for request in requests:
+            client.chat.completions.create(**_body(request))
+    return (time.perf_counter() - started) / ONE_BY_ONE
+
+
+async def _bare(server: LabelServer, requests: Sequence[Request]) -> None:
+    import openai
+
+    waiting = iter(requests)
+
+    async def work() -> None:
+        for request in waiting:
+            await client.chat.completions.create(**_body(request))
+
+    async with openai.AsyncOpenAI(base_url=server.base_url, api_key="none-needed", max_retries=0) as client:
+        await asyncio.gather(*(work() for _ in range(TOGETHER)))
+
+
+def _body(request: Request) -> dict[str, Any]:
+    body = request.model_dump(include={"model", "messages", "temperature", "max_tokens"})
+    return body | {"response_format": {"type": "json_object"}}
+
+
+def _beside(name: str, value: float, goal: float) -> Beside:
+    return Beside(name=name, value=value, goal=goal, bound="at most")
+
+
+def _notebook(seconds: float, rows: int) -> Beside:
+    return _beside(f"{NOTEBOOK} (from {ONE_BY_ONE} requests)", seconds * rows, 1.0)
+
+
+class _home:  # noqa: N801 (reads as a function)
+    """Services of their own folder, pointed at the server."""
+
+    def __init__(self, services: Services, server: LabelServer) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        changes = {"home": Path(self._folder.name), "openai_base_url": server.base_url, "openai_api_key": None}
+        self._services = Services(services.settings.model_copy(update=changes))
+
+    def __enter__(self) -> Services:
+        return self._services
+
+    def __exit__(self, *_: object) -> None:
+        self._services.ledger.close()
+        self._folder.cleanup()
+
+
+def _config(**values: object) -> RunConfig:
+    content = {"name": "bench", "base_model": "tiny-idefics", "sources": {"isic": {"path": "none"}}}
+    return RunConfig.model_validate(content | {"label": {"model": MODEL, "concurrency": TOGETHER} | values})
+
+
+def _labelled(home: Services, rows: int, **values: object) -> _Done:
+    given = _given(home, rows)
+    started = time.perf_counter()
+    manifest = label.run(_config(**values), given, services=home)
+    return _Done(time.perf_counter() - started, manifest)
+
+
+def _requests(home: Services, rows: int) -> list[Request]:
+    pairs = label.requests_for(_config(), MODEL, [_given(home, rows)], home)
+    return [request for _, request in pairs if request]
+
+
+def _given(home: Services, rows: int) -> Manifest:
+    with home.storage.draft("validated") as draft:
+        for number in range(rows):
+            draft.add(_row(number))
+    return draft.manifest
+
+
+def _row(number: int) -> Row:
+    digest = hashlib.sha256(str(number).encode()).hexdigest()
+    return Row(
+        id=f"isic/ISIC_{number:07d}", source="isic", role="train", group=digest[:16], image=b"no picture is looked at",
+        image_sha256=digest, phash=digest[:16], width=640, height=480, licence="CC-0", attribution="drawn",
+        metadata={"age_approx": number % 90, "benign_malignant": "benign", "diagnosis": "nevus", "sex": "male"},
+    )  # fmt: skip
+
+
+def _answer(request: Request) -> Answer:
+    return Answer(
+        key=request.key, model=request.model, prompt_version=request.prompt_version, text=CONVERSATION,
+        input_digest=request.input_digest, finish_reason="stop", prompt_tokens=700, completion_tokens=90,
+    )  # fmt: skip

@@ -1,0 +1,103 @@
+"""What headers, buckets, the capacity and the breaker make of what they are told."""
+
+import asyncio
+
+import pytest
+
+from midefics.services.breaker import FAILURES_IN_A_ROW, Breaker
+from midefics.services.bucket import Bucket
+from midefics.services.capacity import FIRST, Capacity
+from midefics.services.rate_headers import Limit, limit_told, retry_after
+
+
+@pytest.mark.parametrize(
+    ("limit", "remaining", "reset", "told"),
+    [
+        ("600", "599", "100ms", Limit(10.0, 600, 599)),
+        ("600", "598", "199ms", Limit(10.0, 600, 598)),  # rounded, but a minute's limit is meant
+        ("200", "199", "7m12s", Limit(1 / 432, 200, 199)),  # a day's limit
+        ("600", "600", "0s", Limit(10.0, 600, 600)),
+        ("600", "", "1s", None),
+        ("0", "0", "1s", None),
+    ],
+)
+def test_a_limit_is_read_from_the_headers(limit: str, remaining: str, reset: str, told: Limit | None) -> None:
+    headers = {
+        "x-ratelimit-limit-requests": limit,
+        "x-ratelimit-remaining-requests": remaining,
+        "x-ratelimit-reset-requests": reset,
+    }
+    found = limit_told(headers, "requests")
+    assert found == pytest.approx(told, abs=1e-6)
+    assert limit_told(headers, "tokens") is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [({"retry-after-ms": "250", "retry-after": "1"}, 0.25), ({"retry-after": "3"}, 3.0), ({"retry-after": "x"}, None)],
+)
+def test_a_pause_is_read_from_the_headers(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+
+
+def test_a_bucket_lets_a_minute_leave_at_once_and_then_spreads_the_rest() -> None:
+    bucket = Bucket(60)
+    assert [bucket.take(1) for _ in range(60)] == [0.0] * 60
+    assert bucket.take(1) == pytest.approx(1.0, abs=0.2)
+    assert bucket.take(1) == pytest.approx(2.0, abs=0.2)
+
+
+def test_a_bucket_without_a_burst_spreads_from_the_beginning() -> None:
+    bucket = Bucket(60, burst=False)
+    assert [bucket.take(1) for _ in range(3)] == pytest.approx([0.0, 1.0, 2.0], abs=0.2)
+
+
+def test_the_lower_of_what_is_told_and_configured_holds() -> None:
+    assert Bucket(60).rate == 1.0
+    bucket = Bucket(60)
+    bucket.learn(Limit(10.0, 600, 599), 0)
+    assert bucket.rate == 1.0
+    bucket.learn(Limit(0.5, 30, 29), 0)
+    assert bucket.rate == 0.5
+    assert Bucket().take(10**9) == 0.0
+
+
+def test_capacity_grows_while_all_goes_well_and_one_trouble_cuts_it_once() -> None:
+    async def go() -> list[int]:
+        capacity = Capacity(20, timeout_s=60)
+        limits = [int(capacity.limit)]
+        entered = [await capacity.enter() for _ in range(int(FIRST))]
+        for one in entered:
+            capacity.went_well(one, 1.0)
+        limits.append(int(capacity.limit))
+        for one in entered:
+            capacity.trouble(one)
+        limits.append(int(capacity.limit))
+        return limits
+
+    assert asyncio.run(go()) == [8, 16, 11]
+
+
+def test_answers_that_hardly_come_in_time_are_a_trouble() -> None:
+    async def go() -> float:
+        capacity = Capacity(20, timeout_s=10)
+        capacity.went_well(await capacity.enter(), 6.0)
+        return capacity.limit
+
+    assert asyncio.run(go()) == pytest.approx(FIRST * 0.7)
+
+
+def test_a_breaker_opens_after_failures_in_a_row_and_an_answer_closes_it() -> None:
+    async def go() -> None:
+        breaker = Breaker()
+        for _ in range(FAILURES_IN_A_ROW - 1):
+            assert not breaker.failed(probe=False)
+        breaker.answered()
+        for _ in range(FAILURES_IN_A_ROW):
+            assert not await breaker.enter()
+            breaker.failed(probe=False)
+        assert await breaker.enter()  # the probe, after the pause
+        breaker.answered()
+        assert not await breaker.enter()
+
+    asyncio.run(go())
