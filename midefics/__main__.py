@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from midefics.commands import export, fetch, platform, quarantine, stages
+from midefics.commands import data, export, fetch, platform, quarantine, stages
 from midefics.commands.options import Debugging
 from midefics.errors import MideficsError
 
@@ -22,6 +22,9 @@ app = typer.Typer(
 for _family in (stages, fetch, export, platform):
     app.add_typer(_family.app)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(
+    data.app, name="data", help="What is stored: list it, look into it, trace it back, free what nothing needs."
+)
 
 
 def main() -> NoReturn:

@@ -3,6 +3,7 @@
 Defaults live here and nowhere else. An unknown key or a value out of range is refused at load with its full path.
 """
 
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -63,8 +64,8 @@ class FetchConfig(Record):
 class SourceConfig(Record):
     """One archive."""
 
-    path: Path
-    """Its folder; relative paths start at MIDEFICS_HOME."""
+    path: str
+    """Its folder (relative paths start at MIDEFICS_HOME), or `s3://bucket/prefix`: mirrored, then read."""
     limit: Positive | None = None
     """Take at most this many images, in the order of their ids; all where unset."""
     synthetic_cases: Annotated[int, Field(ge=0)] = 0
@@ -76,6 +77,19 @@ class SourceConfig(Record):
     def _draws_or_fetches(self) -> Self:
         if self.fetch and self.synthetic_cases:
             raise ValueError("synthetic_cases draws the archive and fetch downloads it; leave one out")
+        return self
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _path_as_text(cls, value: object) -> object:
+        return str(value) if isinstance(value, Path) else value
+
+    @model_validator(mode="after")
+    def _draws_on_disk(self) -> Self:
+        if self.synthetic_cases and "://" in self.path:
+            raise ValueError("synthetic_cases draws in a local folder; give path one")
+        if self.fetch and "://" in self.path:
+            raise ValueError("fetch downloads into a local folder; give path one")
         return self
 
 
@@ -306,6 +320,9 @@ class Settings(BaseSettings):
     """Where everything is kept."""
     config: str = Field("demo", validation_alias="MIDEFICS_CONFIG")
     """The configuration of commands and DAG runs that name none: a shipped one's name, or a YAML file's path."""
+    store: str | None = Field(None, validation_alias="MIDEFICS_STORE")
+    """Where stage outputs are kept: a folder, or `s3://bucket/prefix`; `data` under `home` where unset. For S3,
+    credentials and endpoint come from boto3's usual places (AWS_PROFILE, AWS_ENDPOINT_URL_S3 …)."""
     salt: SecretStr = Field(SecretStr("midefics-demo"), validation_alias="MIDEFICS_SALT")
     """Secret of the hash that hides patient keys; set your own for real patients' data."""
     mlflow_tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
@@ -313,7 +330,7 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
 
-    @field_validator("mlflow_tracking_uri", "openai_api_key", "openai_base_url", mode="before")
+    @field_validator("store", "mlflow_tracking_uri", "openai_api_key", "openai_base_url", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: str | None) -> str | None:
         return value or None
@@ -325,7 +342,9 @@ def shipped_configs() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def load_config(name: str, sources: dict[str, Path] | None = None, values: dict[str, str] | None = None) -> RunConfig:
+def load_config(
+    name: str, sources: Mapping[str, str | Path] | None = None, values: dict[str, str] | None = None
+) -> RunConfig:
     """Reads a run's configuration.
 
     Args:
@@ -353,13 +372,17 @@ def load_config(name: str, sources: dict[str, Path] | None = None, values: dict[
         # The rest of the source's section stays; but nothing is drawn over somebody's own folder.
         section = content.setdefault("sources", {}).get(source) or {}
         kept = {key: value for key, value in section.items() if key != "synthetic_cases"}
-        content["sources"][source] = kept | {"path": str(location.absolute())}
+        content["sources"][source] = kept | {"path": _absolute(str(location))}
     for key, value in (values or {}).items():
         _put(content, key, value)
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"{name}: {_problems(error)}") from error
+
+
+def _absolute(location: str) -> str:
+    return location if "://" in location else str(Path(location).absolute())
 
 
 def _put(content: dict[str, Any], key: str, value: str) -> None:
@@ -384,7 +407,8 @@ def load_settings() -> Settings:
         settings = Settings()
     except ValidationError as error:
         raise ConfigError(f"environment: {_problems(error)}") from error
-    return settings.model_copy(update={"home": settings.home.absolute()})
+    store = _absolute(settings.store) if settings.store else None
+    return settings.model_copy(update={"home": settings.home.absolute(), "store": store})
 
 
 def _problems(error: ValidationError) -> str:

@@ -24,6 +24,12 @@ class StorageError(MideficsError):
     """Something could not be read from or written to storage."""
 
 
+class UnreachableError(StorageError):
+    """The place where outputs are kept does not answer."""
+
+    exit_code = 75
+
+
 class ServiceError(MideficsError):
     """A service we talk to (MLflow, the label writer, Airflow) did not answer, or not as it should."""
 

@@ -20,7 +20,7 @@ from midefics.evidence.dataset_card import dataset_card
 from midefics.evidence.papers import Papers
 from midefics.licences import licence
 from midefics.records import Row
-from midefics.services.storage import SCHEMA
+from midefics.services.parts import SCHEMA
 
 Shape = Literal["original", "hf"]
 

@@ -9,7 +9,7 @@ decided by their thumbnails (`alike`).
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,12 +55,12 @@ def alike(one: bytes, other: bytes) -> bool:
         return bool(_correlations(thumbnail(first)[None], thumbnail(second)[None])[0] >= ALIKE)
 
 
-def alike_pairs(hashes: Hashes, thumbnails: Thumbnails, distance: int) -> Iterator[Indices]:
+def alike_pairs(hashes: Hashes, thumbnails: Callable[[Indices], Thumbnails], distance: int) -> Iterator[Indices]:
     """Every pair of images with near hashes and thumbnails that are alike, also within a crowd of one and the same hash.
 
     Args:
         hashes: `(images,)`.
-        thumbnails: `(images, 1024)`, in memory or mapped.
+        thumbnails: gives those of some images, `(some, 1024)`, wherever they are kept.
         distance: bits, at most 7.
 
     Yields:
@@ -84,7 +84,7 @@ def alike_pairs(hashes: Hashes, thumbnails: Thumbnails, distance: int) -> Iterat
         # Two images of one hash meet twice, images of two hashes once in either order.
         kept = (inverse[one] != inverse[other]) | (one < other)
         one, other = one[kept], other[kept]
-        same = _correlations(thumbnails[one], thumbnails[other]) >= ALIKE
+        same = _correlations(thumbnails(one), thumbnails(other)) >= ALIKE
         yield np.sort(np.stack([one[same], other[same]], axis=1), axis=1)
 
 

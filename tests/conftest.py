@@ -1,15 +1,19 @@
 """What several tests need once."""
 
+import logging
 import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from midefics.services.storage import Storage
+
 # How long one example takes is the machine's affair.
 settings.register_profile("midefics", deadline=None)
 settings.load_profile("midefics")
-
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -23,3 +27,41 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     recipe = TrainConfig.model_validate(PRETRAINING.model_dump() | {"max_steps": 5})
     return build(tmp_path_factory.mktemp("base") / f"tiny-idefics-{RECIPE}", 0, Progress(), recipe, pictures_drawn=64)
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of an S3 server of this test run, over HTTP on a free port."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`s3://bucket/prefix` in a new bucket, with the environment that boto3 finds it by, for child processes too."""
+    import boto3
+
+    nowhere = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in {**dict.fromkeys(nowhere, os.devnull), **keys, "AWS_ENDPOINT_URL_S3": s3_endpoint}.items():
+        monkeypatch.setenv(name, value)
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    return f"s3://{name}/team/midefics"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where storage is kept: what holds in a folder holds in S3."""
+    return str(request.getfixturevalue("s3")) if request.param == "s3" else str(tmp_path / "store")
+
+
+@pytest.fixture
+def storage(location: str, tmp_path: Path) -> Storage:
+    """Empty storage, in a folder and in S3."""
+    return Storage.at(location, tmp_path / "home")

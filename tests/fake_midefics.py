@@ -47,10 +47,10 @@ def main(stage: str, *arguments: str) -> None:
     if stage == "ingest":
         facts = {"sources": arguments[arguments.index("--only") + 1]}
     manifest = {"kind": kind, "uri": f"{kind}/{digest[:16]}", "rows": 1, "bytes": 1, "digest": digest, "facts": facts}
-    if stage == "assemble":
-        latest = Path(os.environ["MIDEFICS_HOME"], "data", "latest", "demo", "dataset.json")
-        latest.parent.mkdir(parents=True, exist_ok=True)
-        latest.write_text(json.dumps(manifest))
+    data = Path(os.environ["MIDEFICS_HOME"], "data")
+    for file in (data / manifest["uri"] / "manifest.json", data / "latest" / "demo" / f"{kind}.json"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(manifest))
     sys.stdout.write(json.dumps(manifest) + "\n")
 
 

@@ -70,5 +70,5 @@ def stored(services: Services, kind: Kind, rows: Iterable[Row]) -> Manifest:
 
 def make_services(home: Path, **settings: Any) -> Services:
     """Services whose home is the folder; settings by field name, nothing from the environment of the test run."""
-    unset = dict.fromkeys(("openai_api_key", "openai_base_url", "mlflow_tracking_uri"))
+    unset = dict.fromkeys(("store", "openai_api_key", "openai_base_url", "mlflow_tracking_uri"))
     return Services(Settings().model_copy(update={**unset, "home": home, **settings}))

@@ -25,7 +25,7 @@ def far_hash(number: object) -> str:
 
 def rows(name: str, groups: int, each: int = 3, first: int = 0) -> list[Row]:
     """Rows of as many patients, all with pictures of their own, from `first` on."""
-    start = {"isic": 0, "mura": 10_000, "vqa_rad": 20_000}[name]
+    start = {"isic": 0, "mura": 10_000, "vqa_rad": 20_000, "roco": 30_000}[name]
     return [
         make_row(
             start + each * group + n,
@@ -94,6 +94,15 @@ def test_the_same_again_publishes_nothing_and_keeps_its_lineage(tmp_path: Path) 
     assert assembled(services, rows("isic", 80)) == second
     assert kept.read_bytes() == before
     assert len(list((services.storage.folder(second)).parent.iterdir())) == 2
+
+
+def test_fewer_inputs_make_another_data_set(tmp_path: Path) -> None:
+    services = make_services(tmp_path)
+    inputs = [rows(name, 60) for name in ("isic", "mura", "roco")]
+    whole = assembled(services, *inputs)
+    for left_out in range(3):
+        kept = [one for place, one in enumerate(inputs) if place != left_out]
+        assert assembled(services, *kept).rows == whole.rows * 2 // 3
 
 
 def test_what_an_archive_adds_beyond_the_mixture_changes_nothing(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_source_and_value_replace_those_of_the_file(tmp_path: Path) -> None:
     config = load_config(
         "demo", {"isic": tmp_path}, {"train.max_steps": "7", "sources.mura.limit": "5", "promote.approval": "human"}
     )
-    assert config.sources["isic"].path == tmp_path
+    assert config.sources["isic"].path == str(tmp_path)
     assert config.sources["isic"].synthetic_cases == 0
     assert config.sources["mura"].limit == 5
     assert (config.train.max_steps, config.promote.approval) == (7, "human")

@@ -73,12 +73,12 @@ def test_pairs_are_those_with_near_hashes_and_alike_pictures() -> None:
     #  4 is the first shot under a far hash, 5 hangs on nobody
     shots = [coarse(1), coarse(2), coarse(1), coarse(1), coarse(1), coarse(3)]
     hashes = parsed(["00ff", "00ff", "00ff", "00fe", "ff00", "f0f0f0f0f0f0"])
-    found = list(alike_pairs(hashes, np.stack([thumbnail(shot) for shot in shots]), 4))
+    found = list(alike_pairs(hashes, np.stack([thumbnail(shot) for shot in shots]).__getitem__, 4))
     assert sorted(map(tuple, np.concatenate(found).tolist())) == [(0, 2), (0, 3), (2, 3)]
 
 
 def test_a_crowd_with_one_hash_is_compared_in_portions() -> None:
     thumbnails = np.stack([thumbnail(coarse(number % 2)) for number in range(300)])
-    found = np.concatenate(list(alike_pairs(parsed(["0"] * 300), thumbnails, 6)))
+    found = np.concatenate(list(alike_pairs(parsed(["0"] * 300), thumbnails.__getitem__, 6)))
     assert len(found) == len(np.unique(found, axis=0)) == 2 * (150 * 149 // 2)
     assert (found[:, 0] % 2 == found[:, 1] % 2).all()

@@ -44,7 +44,8 @@ Config = Annotated[
     ),
 ]
 Sources = Annotated[
-    list[str] | None, typer.Option("--source", metavar="NAME=PATH", help="Read a source from this folder; repeatable.")
+    list[str] | None,
+    typer.Option("--source", metavar="NAME=PATH", help="Read a source from this folder or s3:// address; repeatable."),
 ]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="NAME", help="Only this source; repeatable.")]
 Sets = Annotated[
@@ -75,8 +76,7 @@ def chosen_config(
     Raises:
         ConfigError: an option is not NAME=VALUE, or the configuration does not hold.
     """
-    locations = {key: Path(value) for key, value in map(_name_and_value, sources or [])}
-    config = load_config(name, locations, dict(map(_name_and_value, sets or [])))
+    config = load_config(name, dict(map(_name_and_value, sources or [])), dict(map(_name_and_value, sets or [])))
     return config.only(only) if only else config
 
 
@@ -97,7 +97,7 @@ def tell(manifest: Manifest, as_json: bool, seconds: float) -> None:
         table.add_row("quarantined", f"{count:,}  {reason}")
     for fact, value in manifest.facts.items():
         table.add_row(fact, f"{value:.4g}" if isinstance(value, float) else str(value))
-    table.add_row("kept in", str(load_settings().home / "data" / manifest.uri))
+    table.add_row("kept in", Services(load_settings()).storage.address(manifest))
     table.add_row("seconds", f"{seconds:.1f}")
     out.print(table)
 

@@ -76,6 +76,11 @@ class AirflowApi:
         """`queued`, `running`, `success` or `failed`."""
         return str(self._get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
 
+    def last_state(self, dag_id: str) -> str | None:
+        """The state of a DAG's newest run; `None` where it never ran."""
+        runs = self._get(f"/dags/{dag_id}/dagRuns", {"limit": 1, "order_by": "-run_after"})["dag_runs"]
+        return str(runs[0]["state"]) if runs else None
+
     def run_started_by(self, dag_id: str, source_run_id: str) -> str | None:
         """The run of this DAG that an asset event of another DAG's run has started, once there is one."""
         runs = self._get(f"/dags/{dag_id}/dagRuns", {"limit": 5, "order_by": "-run_after"})["dag_runs"]

@@ -20,6 +20,7 @@ from midefics.local.follow import Follower
 from midefics.local.platform import start
 from midefics.local.processes import Processes
 from midefics.local.summary import addresses, comparison, save, summarise
+from midefics.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def run_demo(settings: Settings, config: str = "demo") -> int:
             with Board(console) as board:
                 follower = Follower(platform.api, settings.home, board)
                 follower.go(config)
-            summary = summarise(follower, settings.home, platform.mlflow_url)
+            summary = summarise(follower, Services(settings), platform.mlflow_url)
             console.print(comparison(summary))
             console.print(addresses(summary), highlight=False, soft_wrap=True)
             console.print(

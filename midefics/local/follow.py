@@ -52,10 +52,13 @@ class Follower:
                 self._board.say(f"ended the run {run_id} of {dag_id} that an earlier demo left behind")
             self.api.unpause(dag_id)
         self._begin(INGEST, self.api.trigger(INGEST, {"config": config}))
-        for source, publishes, dag_id in ((INGEST, "publish_archives", DATA), (DATA, "publish_dataset", MODEL)):
-            if source in self.runs and self._state(source, publishes) == "success":
-                self._begin(dag_id, self._wait_for_run(dag_id, source))
-        if MODEL not in self.runs:
+        if self._state(INGEST, "publish_archives") == "success":
+            self._begin(DATA, self._wait_for_run(DATA, INGEST))
+        elif self.api.last_state(DATA) != "success":  # what was published last has not become a data set
+            self._begin(DATA, self.api.trigger(DATA, {"config": config}))
+        if self._state(DATA, "publish_dataset") == "success":
+            self._begin(MODEL, self._wait_for_run(MODEL, DATA))
+        else:
             self._board.say(
                 "No archive has changed, so there is no new data set: training again on the one that is there."
             )

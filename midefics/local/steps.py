@@ -18,7 +18,7 @@ WAY = {
     "midefics_model": ("newest_dataset", "train", "evaluate", "register", "approve", "promote"),
 }
 """The tasks of the DAGs in the order of the data."""
-SILENT = ("chosen_sources", "publish_archives", "arrived_sources", "publish_dataset", "newest_dataset")
+SILENT = ("chosen_sources", "all_were_read", "publish_archives", "arrived_sources", "publish_dataset", "newest_dataset")
 """Tasks that only look something up or publish it: shown when they fail."""
 DONE = ("success", "failed", "upstream_failed", "skipped", "removed")
 WORDS = {

@@ -8,7 +8,8 @@ from rich.table import Table
 from midefics.local.follow import MODEL, Follower
 from midefics.local.mlflow import run_url
 from midefics.local.steps import seconds_by_stage
-from midefics.records import Record
+from midefics.records import Manifest, Record
+from midefics.services import Services
 from midefics.services.expectations import INDEX
 
 
@@ -30,7 +31,7 @@ class Summary(Record):
     """Every address, by what is there."""
 
 
-def summarise(follower: Follower, home: Path, mlflow_url: str) -> Summary:
+def summarise(follower: Follower, services: Services, mlflow_url: str) -> Summary:
     """Reads the manifests of the model's run."""
     dataset, train, evaluation, registration, promotion = (
         follower.result(MODEL, task_id) for task_id in ("newest_dataset", "train", "evaluate", "register", "promote")
@@ -45,7 +46,7 @@ def summarise(follower: Follower, home: Path, mlflow_url: str) -> Summary:
         questions=facts["questions"],
         dataset_digest=dataset["digest"],
         seconds=seconds_by_stage(follower.instances),
-        urls=_urls(follower, mlflow_url, train["facts"], registration["facts"]) | _pages(home, evaluation),
+        urls=_urls(follower, mlflow_url, train["facts"], registration["facts"]) | _pages(services, evaluation),
     )
 
 
@@ -91,9 +92,9 @@ def _urls(follower: Follower, mlflow_url: str, train: dict[str, Any], registrati
     return {"Airflow": follower.api.url, **runs, **mlflow}
 
 
-def _pages(home: Path, evaluation: dict[str, Any]) -> dict[str, str]:
+def _pages(services: Services, evaluation: dict[str, Any]) -> dict[str, str]:
     pages = {
-        "validation pages": home / INDEX,
-        "evaluation report": home / "data" / str(evaluation["uri"]) / "report.html",
+        "validation pages": services.settings.home / INDEX,
+        "evaluation report": services.storage.folder(Manifest.model_validate(evaluation)) / "report.html",
     }
     return {name: page.as_uri() for name, page in pages.items() if page.is_file()}

@@ -22,8 +22,8 @@ class Services:
 
     @cached_property
     def storage(self) -> Storage:
-        """Stage outputs, under MIDEFICS_HOME."""
-        return Storage(self.settings.home / "data")
+        """Stage outputs, in a folder or in S3."""
+        return Storage.at(self.settings.store, self.settings.home)
 
     @cached_property
     def ledger(self) -> "Ledger":

@@ -36,7 +36,7 @@ def copies_among(
     thumbnails = [thumbnail(Image.open(io.BytesIO(row.image))) for place, row in rows if place in looked_at]
     if not thumbnails:
         return []
-    found = alike_pairs(values[near], np.stack(thumbnails), bits)
+    found = alike_pairs(values[near], np.stack(thumbnails).__getitem__, bits)
     pairs = [(one, other) for portion in found for one, other in near[portion].tolist()]
     log.info("%s of %s images have near hashes; %s pairs show one shot", len(near), len(hashes), len(pairs))
     return pairs

@@ -1,67 +1,42 @@
-"""Rows and files in, immutable content-addressed folders and their manifests out.
+"""Rows and files in, immutable content-addressed outputs and their manifests out: in a local folder or in S3.
 
 A stage's output is `<kind>/<first 16 digits of its digest>/`: Parquet parts with embedded pictures (or plain files),
-`quarantine.jsonl`, and `manifest.json`. It is drafted in a hidden folder beside and appears by one rename, manifest
-included: a stage that is killed leaves nothing behind that a reader could take for a result.
+`quarantine.jsonl`, and `manifest.json`. It is written in a draft that readers don't see, and its manifest comes last
+(in a folder: by the same rename as the rest): a stage that is killed leaves nothing behind that a reader could take
+for a result.
 """
 
 import errno
 import hashlib
-import json
-import os
-import shutil
-import uuid
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import cast
+from shutil import rmtree
+from typing import Any, NamedTuple, get_args
 
-import psutil
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from midefics.errors import StorageError
 from midefics.records import Kind, Manifest, Rejected, Row, Scalar
+from midefics.services.local_store import LocalStore
+from midefics.services.object_store import MANIFEST, POINTERS, ObjectStore
+from midefics.services.parts import ROWS_PER_PART, canonical, read_columns, read_part, write_part
 
-ROWS_PER_PART = 1000
-DRAFT_PREFIX = ".draft-"
-MANIFEST = "manifest.json"
 QUARANTINE = "quarantine.jsonl"
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MANIFESTS_AT_ONCE = 16
 
-_TEXT = {"dtype": "string", "_type": "Value"}
-_NUMBER = {"dtype": "int64", "_type": "Value"}
-_COLUMNS: dict[str, tuple[pa.DataType, object]] = {
-    "id": (pa.string(), _TEXT),
-    "source": (pa.string(), _TEXT),
-    "role": (pa.string(), _TEXT),
-    "group": (pa.string(), _TEXT),
-    "links": (pa.list_(pa.string()), {"feature": _TEXT, "_type": "List"}),
-    "image": (pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"_type": "Image"}),
-    "image_sha256": (pa.string(), _TEXT),
-    "phash": (pa.string(), _TEXT),
-    "width": (pa.int64(), _NUMBER),
-    "height": (pa.int64(), _NUMBER),
-    "format": (pa.string(), _TEXT),
-    "metadata": (pa.string(), _TEXT),
-    "licence": (pa.string(), _TEXT),
-    "attribution": (pa.string(), _TEXT),
-    "turns": (
-        pa.list_(pa.struct([("question", pa.string()), ("answer", pa.string())])),
-        {"feature": {"question": _TEXT, "answer": _TEXT}, "_type": "List"},
-    ),
-    "writer": (pa.string(), _TEXT),
-    "prompt_version": (pa.string(), _TEXT),
-    "labelling": (pa.string(), _TEXT),
-    "split": (pa.string(), _TEXT),
-}
-# The `huggingface` key lets `datasets.load_dataset("parquet", …)` decode the pictures without being told.
-SCHEMA = pa.schema(
-    [(name, kind) for name, (kind, _) in _COLUMNS.items()],
-    metadata={
-        "huggingface": json.dumps({"info": {"features": {name: feature for name, (_, feature) in _COLUMNS.items()}}})
-    },
-)
+
+class Output(NamedTuple):
+    """One whole output, and when its manifest was last written."""
+
+    manifest: Manifest
+    changed: datetime
 
 
 class Draft:
@@ -77,16 +52,17 @@ class Draft:
         self.rejected: dict[str, int] = {}
         self.manifest: Manifest
         self._hash = hashlib.sha256(kind.encode())
-        self._waiting: list[Row] = []
-        self._parts = 0
+        self._waiting: dict[str, list[Row]] = {}
+        self._parts: Counter[str] = Counter()
 
     def add(self, row: Row) -> None:
-        """Appends one row; the order of the rows is part of the digest."""
-        self._hash.update(_canonical(row))
-        self._waiting.append(row)
+        """Appends one row; the order of the rows is part of the digest. In a data set every split has its own parts."""
+        self._hash.update(canonical(row))
+        name = (row.split if self.kind == "dataset" else None) or "part"
+        self._waiting.setdefault(name, []).append(row)
         self.rows += 1
-        if len(self._waiting) == ROWS_PER_PART:
-            self._write_part()
+        if len(self._waiting[name]) == ROWS_PER_PART:
+            self._write_part(name)
 
     def reject(self, rejected: Rejected) -> None:
         """Puts one row in quarantine."""
@@ -112,9 +88,9 @@ class Draft:
         return content.hexdigest()
 
     def close(self) -> Manifest:
-        """Writes the last part and the manifest."""
-        if self._waiting:
-            self._write_part()
+        """Writes the last parts and the manifest."""
+        for name in sorted(self._waiting):
+            self._write_part(name)
         digest = self.digest()
         size = sum(file.stat().st_size for file in self._files())
         self.manifest = Manifest(
@@ -127,64 +103,92 @@ class Draft:
             rejected=self.rejected,
             facts=self.facts,
         )
-        (self.path / MANIFEST).write_text(self.manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (self.path / MANIFEST).write_bytes(_as_file(self.manifest))
         return self.manifest
 
     def _files(self) -> list[Path]:
         return sorted(path for path in self.path.rglob("*") if path.is_file())
 
-    def _write_part(self) -> None:
-        table = pa.Table.from_pylist([_to_arrow(row) for row in self._waiting], schema=SCHEMA)
-        pq.write_table(table, self.path / f"part-{self._parts:05d}.parquet", compression="zstd")
-        self._parts += 1
-        self._waiting = []
+    def _write_part(self, name: str) -> None:
+        write_part(self._waiting.pop(name), self.path / f"{name}-{self._parts[name]:05d}.parquet")
+        self._parts[name] += 1
 
 
 class Storage:
-    """A local folder of stage outputs."""
+    """Stage outputs, wherever they are kept."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, place: Path | ObjectStore) -> None:
+        self.store = LocalStore(place) if isinstance(place, Path) else place
+
+    @classmethod
+    def at(cls, location: str | None, home: Path) -> "Storage":
+        """Storage in a folder or in `s3://bucket/prefix`; `<home>/data` where no location is given.
+
+        Raises:
+            ConfigError: an address of another kind.
+        """
+        if location is None or "://" not in location:
+            return cls(Path(location) if location else home / "data")
+        from midefics.services.s3_store import S3Store
+
+        return cls(S3Store(location, home / "cache"))
+
+    def address(self, manifest: Manifest) -> str:
+        """Where an output is kept: a path, or an address in S3."""
+        return self.store.address(manifest.uri)
 
     @contextmanager
     def draft(self, kind: Kind, parents: Iterable[str] = ()) -> Iterator[Draft]:
         """Opens an output for writing; it is published when the block ends, and vanishes when it raises.
 
         Raises:
-            StorageError: the disk is full or not writable; nothing is kept.
+            StorageError: the disk is full or not writable, or the bucket does not take it; nothing is kept.
         """
-        folder = self.root / kind
-        path = folder / f"{DRAFT_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        try:
-            path.mkdir(parents=True)
-            self._remove_abandoned(folder)
-            draft = Draft(kind, path, parents)
-            yield draft
-            self._publish(draft.close(), path)
-        except OSError as error:
-            raise _explained(error, self.root) from error
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
+        path: Path | None = None
+        with self._explained():
+            try:
+                path = self.store.new_draft(kind)
+                draft = Draft(kind, path, parents)
+                yield draft
+                draft.manifest = self._publish(draft.close(), path)
+            finally:
+                if path:
+                    rmtree(path, ignore_errors=True)
 
     def folder(self, manifest: Manifest) -> Path:
-        """Where an output's files are.
+        """A local folder with an output's files; from S3 they are fetched once.
 
         Raises:
             StorageError: they are gone.
         """
-        path = self.root / manifest.uri
-        if not (path / MANIFEST).is_file():
+        with self._explained():
+            path = self.store.folder(manifest.uri)
+        if path is None:
             raise StorageError(
-                f"{manifest.kind} {manifest.digest[:16]} is not in {self.root}; run the stage that makes it again"
+                f"{manifest.kind} {manifest.digest[:16]} is not in {self.store.address()}; run the stage that makes it again"
             )
         return path
 
     def rows(self, manifest: Manifest) -> Iterator[Row]:
-        """Reads an output's rows in their order, a batch in memory at a time."""
-        for part in sorted(self.folder(manifest).glob("part-*.parquet")):
-            with pq.ParquetFile(part) as file:
-                for batch in file.iter_batches(batch_size=256):
-                    yield from map(_from_arrow, batch.to_pylist())
+        """Reads an output's rows, a batch in memory at a time: in their order, those of a data set split by split.
+
+        Raises:
+            StorageError: some are missing, which is known at the end.
+        """
+        count = 0
+        for part in sorted(self.folder(manifest).glob("*.parquet")):
+            for row in read_part(part):
+                count += 1
+                yield row
+        if count != manifest.rows:
+            raise StorageError(
+                f"{self.address(manifest)} has {count:,} of its {manifest.rows:,} rows; run the stage that makes it again"
+            )
+
+    def columns(self, manifest: Manifest, *names: str) -> Iterator[dict[str, Any]]:
+        """Some columns of an output's rows, in the same order; from S3 no more than they need is fetched."""
+        for part in self.store.parts(manifest.uri):
+            yield from read_columns(part, names, self.address(manifest))
 
     def rejected(self, manifest: Manifest) -> list[Rejected]:
         """Reads an output's quarantine."""
@@ -192,47 +196,76 @@ class Storage:
         return [Rejected.model_validate_json(line) for line in path.read_bytes().splitlines()] if path.is_file() else []
 
     def find(self, reference: str) -> Manifest:
-        """Turns a manifest's JSON, its file, its folder or its uri (`images/3f9c…`) into the manifest.
+        """Turns a manifest's JSON, its file, its folder, its address, uri (`images/3f9c…`) or digest into the manifest.
 
         Raises:
             StorageError: the reference names no manifest.
         """
         if reference.lstrip().startswith("{"):
             return _parse(reference, "the manifest given")
-        for path in (Path(reference), self.root / reference):
-            file = path / MANIFEST if path.is_dir() else path
-            if file.is_file():
-                return _parse(file.read_text(encoding="utf-8"), str(file))
+        file = Path(reference) / MANIFEST if Path(reference).is_dir() else Path(reference)
+        if file.is_file():
+            return _parse(file.read_bytes(), str(file))
+        if re.fullmatch("[0-9a-f]{16,64}", reference):
+            uris = [f"{kind}/{reference[:16]}" for kind in KINDS]
+        else:
+            uris = [reference.removeprefix(self.store.address()).strip("/").removesuffix(f"/{MANIFEST}")]
+        for uri in uris:
+            if found := self.output(uri):
+                return found.manifest
         raise StorageError(f"{reference}: no manifest there; give a manifest's file, folder or JSON")
+
+    def outputs(self, *kinds: Kind) -> Iterator[Output]:
+        """Every whole output of these kinds, of all where none is given; a few manifests are read at once."""
+        uris = (uri for kind in kinds or KINDS for uri in self.store.uris(kind))
+        with ThreadPoolExecutor(MANIFESTS_AT_ONCE) as pool, self._explained():
+            while batch := list(islice(uris, MANIFESTS_AT_ONCE)):
+                yield from filter(None, pool.map(self.output, batch))
+
+    def output(self, uri: str) -> Output | None:
+        """The whole output of this uri, if there is one."""
+        stored = self.store.read(f"{uri}/{MANIFEST}")
+        return Output(_parse(stored.content, self.store.address(uri)), stored.changed) if stored else None
 
     def remember(self, run: str, manifest: Manifest) -> None:
         """Makes an output the newest of its kind for runs of this configuration."""
-        path = self.root / "latest" / run / f"{manifest.kind}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(manifest.model_dump_json() + "\n", encoding="utf-8")
-        part.replace(path)
+        with self._explained():
+            self.store.write(f"{POINTERS}{run}/{manifest.kind}.json", manifest.model_dump_json().encode() + b"\n")
 
     def latest(self, run: str, kind: Kind) -> Manifest | None:
         """The newest output of a kind for runs of this configuration."""
-        path = self.root / "latest" / run / f"{kind}.json"
-        return _parse(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else None
+        return self._manifest(f"{POINTERS}{run}/{kind}.json")
 
-    def _publish(self, manifest: Manifest, path: Path) -> None:
-        target = self.root / manifest.uri
+    def pointers(self) -> Iterator[tuple[str, Manifest]]:
+        """Configurations' names, each with the newest output of one kind."""
+        for key in self.store.keys(POINTERS):
+            if key.endswith(".json") and (manifest := self._manifest(key)):
+                yield key.split("/")[1], manifest
+
+    def _publish(self, manifest: Manifest, path: Path) -> Manifest:
+        there = self.output(manifest.uri)
+        if there and there.manifest.bytes == self.store.size(manifest.uri):
+            # The same content is there already: keep it, with the newest facts beside it. Another version of
+            # Parquet's writer may have given its files another size.
+            manifest = manifest.model_copy(update={"bytes": there.manifest.bytes})
+            self.store.write(f"{manifest.uri}/{MANIFEST}", _as_file(manifest))
+            return manifest
+        if there:  # it has lost files
+            self.store.delete(manifest.uri)
+        self.store.publish(path, manifest.uri)
+        return manifest
+
+    def _manifest(self, key: str) -> Manifest | None:
+        with self._explained():
+            stored = self.store.read(key)
+        return _parse(stored.content, self.store.address(key)) if stored else None
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            path.rename(target)
+            yield
         except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-            # The same content is there already: keep it, with the newest facts beside it.
-            (path / MANIFEST).replace(target / MANIFEST)
-
-    @staticmethod
-    def _remove_abandoned(folder: Path) -> None:
-        for draft in folder.glob(f"{DRAFT_PREFIX}*"):
-            if not psutil.pid_exists(int(draft.name.removeprefix(DRAFT_PREFIX).split("-")[0])):
-                shutil.rmtree(draft, ignore_errors=True)
+            raise _explanation(error, self.store.disk) from error
 
 
 def file_digest(path: Path) -> str:
@@ -241,35 +274,20 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _parse(text: str, origin: str) -> Manifest:
+def _as_file(manifest: Manifest) -> bytes:
+    return manifest.model_dump_json(indent=2).encode() + b"\n"
+
+
+def _parse(text: str | bytes, origin: str) -> Manifest:
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
         raise StorageError(f"{origin} is not a manifest: {error.errors()[0]['msg']}") from error
 
 
-def _explained(error: OSError, root: Path) -> StorageError:
+def _explanation(error: OSError, disk: Path) -> StorageError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return StorageError(
-            f"no space left under {root}; free some, or set MIDEFICS_HOME to a larger disk. Nothing half-written was kept"
+            f"no space left under {disk}; free some, or set MIDEFICS_HOME to a larger disk. Nothing half-written was kept"
         )
-    return StorageError(f"{error.filename or root}: {error.strerror or error}; is it writable?")
-
-
-def _canonical(row: Row) -> bytes:
-    content = row.model_dump(mode="python") | {"image": hashlib.sha256(row.image).hexdigest()}
-    return json.dumps(content, sort_keys=True, ensure_ascii=False).encode() + b"\n"
-
-
-def _to_arrow(row: Row) -> dict[str, object]:
-    return row.model_dump() | {
-        "image": {"bytes": row.image, "path": None},
-        "metadata": json.dumps(row.metadata, sort_keys=True, ensure_ascii=False),
-        "labelling": json.dumps(row.labelling, sort_keys=True),
-    }
-
-
-def _from_arrow(columns: dict[str, object]) -> Row:
-    image = cast("dict[str, bytes]", columns["image"])
-    texts = {name: json.loads(str(columns.get(name) or "{}")) for name in ("metadata", "labelling")}
-    return Row.model_validate(columns | texts | {"image": image["bytes"]})
+    return StorageError(f"{error.filename or disk}: {error.strerror or error}; is it writable?")

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from midefics.errors import ModelError, ServiceError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,25 @@ class Tracking:
         # The run was FINISHED before; start_run() set it RUNNING and FINISHED again.
         return version
 
+    def versions(self) -> dict[str, list["ModelVersion"]]:
+        """Every version of every registered model, by the model's name.
+
+        Raises:
+            ServiceError: MLflow does not answer.
+        """
+        from mlflow import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            found: dict[str, list[ModelVersion]] = {
+                model.name: [] for model in _all_pages(self.client.search_registered_models)
+            }
+            for version in _all_pages(self.client.search_model_versions):
+                found.setdefault(version.name, []).append(version)
+        except (MlflowException, SQLAlchemyError) as error:
+            raise ServiceError(f"MLflow at {self.uri} does not answer ({str(error).splitlines()[0]})") from error
+        return found
+
     def alias(self, model_name: str, alias: str) -> str | None:
         """The version an alias points to."""
         found = self.client.search_registered_models(f"name = '{model_name}'")
@@ -142,3 +162,13 @@ class Tracking:
                 f"{model_uri}: {error.message.splitlines()[0]}; `midefics run` makes and promotes one"
             ) from error
         return str(model.predict([{"image": encoded, "question": question}])[0])
+
+
+def _all_pages(search: Callable[..., Any]) -> Iterator[Any]:
+    token: str | None = None
+    while True:
+        page = search(max_results=200, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return

@@ -90,15 +90,14 @@ def _previous(config: RunConfig, extends: str | None, services: Services) -> Man
 
 
 def _made_of(dataset: Manifest, conversations: Sequence[Manifest], config: RunConfig) -> bool:
-    """Whether a data set was made of these inputs in this way; its last parent may be the data set that it extends."""
+    """Whether a data set was made of just these inputs in this way."""
+    return dataset.facts.get("made_with") == _made_with(config, conversations)
+
+
+def _made_with(config: RunConfig, conversations: Sequence[Manifest]) -> str:
     inputs = sorted(manifest.digest for manifest in conversations)
-    same_inputs = list(dataset.parents[: len(inputs)]) == inputs and len(dataset.parents) <= len(inputs) + 1
-    return same_inputs and dataset.facts.get("made_with") == _made_with(config)
-
-
-def _made_with(config: RunConfig) -> str:
-    way = f"{config.assemble.model_dump_json()} {config.seed} {config.name} {midefics.__version__}"
-    return hashlib.sha256(way.encode()).hexdigest()[:8]
+    way = f"{inputs} {config.assemble.model_dump_json()} {config.seed} {config.name} {midefics.__version__}"
+    return hashlib.sha256(way.encode()).hexdigest()[:16]
 
 
 def _plan(
@@ -155,7 +154,7 @@ def _published(
     digests = [*sorted(manifest.digest for manifest in conversations), *(manifest.digest for manifest in before)]
     with services.storage.draft("dataset", digests) as draft:
         papers = _write(draft, plan, rows_by_id(services.storage, conversations), config.name, steps)
-        draft.facts |= _facts(plan, papers) | {"made_with": _made_with(config)}
+        draft.facts |= _facts(plan, papers) | {"made_with": _made_with(config, conversations)}
         if before and draft.digest() == before[0].digest:
             raise _UnchangedError(before[0])
     return draft.manifest

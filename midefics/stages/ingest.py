@@ -16,6 +16,7 @@ from midefics.fetching import fetch_first
 from midefics.pictures import BROKEN, MAKING, shrink
 from midefics.records import Case, Manifest, Rejected, Row
 from midefics.services import Services
+from midefics.services.mirror import local_archive
 from midefics.services.threads import map_in_order
 from midefics.services.watermark import Paired, Watermark, fingerprint
 from midefics.sources import source, synthetic
@@ -60,7 +61,7 @@ def run(config: RunConfig, *, services: Services) -> Manifest:
 
 def _folders(config: RunConfig, services: Services) -> dict[str, Path]:
     """Where each archive is, in the order of their names; drawn or fetched first where the configuration says so."""
-    folders = {name: services.settings.home / config.sources[name].path for name in sorted(config.sources)}
+    folders = {name: local_archive(name, config.sources[name].path, services) for name in sorted(config.sources)}
     for name, folder in folders.items():
         spec = config.sources[name]
         if spec.synthetic_cases:

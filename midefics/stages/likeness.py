@@ -3,6 +3,7 @@
 What this takes of a row is some 50 bytes in memory, and a thumbnail of a kilobyte in a file that vanishes.
 """
 
+import os
 import sys
 import tempfile
 from array import array
@@ -86,17 +87,20 @@ class Likeness:
         return np.stack([twins, originals, nears], axis=1)
 
     def _mark_alike(self, near_bits: int, evaluated: NDArray[np.bool_], twins: Indices, nears: Indices) -> None:
-        hashes = np.frombuffer(self._hashes, dtype=np.uint64)
         self._thumbnails.flush()
-        shape = (len(hashes), THUMBNAIL_SIDE**2)
-        thumbnails: Thumbnails = np.memmap(self._thumbnails, dtype=np.uint8, mode="r", shape=shape)
-        for pairs in alike_pairs(hashes, thumbnails, near_bits):
+        for pairs in alike_pairs(np.frombuffer(self._hashes, dtype=np.uint64), self._kept, near_bits):
             one, other = pairs.T
             same = evaluated[one] == evaluated[other]
             np.minimum.at(nears, other[same], one[same])
             one, other = one[~same], other[~same]
             trained, asked = np.where(evaluated[one], other, one), np.where(evaluated[one], one, other)
             np.minimum.at(twins, trained, asked)
+
+    def _kept(self, places: Indices) -> Thumbnails:
+        # Not mapped: around every page that is touched the system would map its neighbours, in the end the whole file.
+        size, file = THUMBNAIL_SIDE**2, self._thumbnails.fileno()
+        found = b"".join(os.pread(file, size, size * place) for place in places.tolist())
+        return np.frombuffer(found, dtype=np.uint8).reshape(-1, size)
 
 
 def _firsts(digests: NDArray[np.bytes_]) -> tuple[Indices, Indices]:

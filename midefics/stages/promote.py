@@ -1,5 +1,6 @@
 """A registered version in, the champion out: the alias moves, and the one before stays within reach."""
 
+import json
 import logging
 
 from midefics.config import RunConfig
@@ -38,6 +39,7 @@ def run(config: RunConfig, registration: Manifest, *, services: Services, approv
             tracking.client.delete_registered_model_alias(name, CHALLENGER)
         draft.rows = 1
         draft.facts.update(model_name=name, version=version, alias=CHAMPION, previous=before, approved_by=by)
+        (draft.path / "promotion.json").write_text(json.dumps(draft.facts, indent=2), encoding="utf-8")
     log.info(
         "promote: %s version %s is @%s, approved by %s; before it: %s", name, version, CHAMPION, by, before or "none"
     )
