@@ -1,0 +1,75 @@
+"""A place in a sentence in, how what stands there is meant out: asserted, denied, or left open.
+
+A clause is read on its own: `not malignant, but it may grow` denies the one and leaves the other open. What counts within
+it is what stands before the place (`no`, `may be`, `to rule out`), or straight after it (`is possible`, `is not seen`).
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+Stance = Literal["asserted", "denied", "open"]
+
+_BOUNDARY = re.compile(
+    r"[.;:!?](?=\s|$)|\s[–—-]\s|,?\s+(?=(?:but|however|although|though|whereas|because|since|so|therefore)\b)"
+    r"|,?\s+(?=and (?:it|the|this|there|its|he|she|they|no|not|shows?|is|was|has|may|might|could|should)\b)"
+    r"|,\s+(?=(?:it|this|that|the|there|which|he|she|they|with|showing|not|no|and|as|an?)\b)",
+    re.IGNORECASE,
+)
+_OPEN = re.compile(
+    r"\b(?:may|might|could|would|should|possibl[ey]|possibilit(?:y|ies)|perhaps|maybe|suspicious|suspicion|suspect\w*|rul(?:e|es|ed|ing) out|"
+    r"exclud\w*|if|whether|unless|once|differential|consider\w*|risks?|concern\w*|usually|often|typically|generally|"
+    r"sometimes|in general|commonly|such as|for example|e\.g|protect\w* against|prevent\w*|(?:becom|develop)(?:e|es|ing)?|"
+    r"(?:screen\w*|check\w*|watch\w*|look\w*|monitor\w*|examin\w*|search\w*|rest\w*|evaluat\w*|assess\w*) (?:out )?for|turns? into|depends?|uncertain|unclear|cannot (?:say|tell|be)|"
+    r"unlike|compared (?:with|to)|in contrast to|instead of|rather than|as opposed to|differ\w* from|distinguish\w*|"
+    r"versus|vs|can(?! (?:be |clearly )*(?:seen|see|recogni\w+|identif\w+|observed?|noted|appreciated|found)))\b",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(
+    r"\b(?:no|not(?! only| just)|never|neither|nor|without(?! contrast)|none|absence of|free of|negative for|lacks?|rather than)\b|n['’]t\b",
+    re.IGNORECASE,
+)
+_OPEN_AFTER = re.compile(
+    r"\W*(?:(?:is|are|was|remains?|has|have)\W+(?:also\W+|been\W+|still\W+)*(?:possible|suspected|uncertain|unclear|conceivable|considered|to be (?:ruled out|excluded))"
+    r"|can(?:not| not)? be (?:ruled out|excluded)|(?:is|are) not (?:excluded|ruled out)|(?:has|have|needs?) to be (?:ruled out|excluded))\b",
+    re.IGNORECASE,
+)
+_DENIED_AFTER = re.compile(
+    r"\W*(?:(?:is|are|was|were) (?:absent|not (?:seen|present|visible|shown|evident|identified))"
+    r"|(?:has|have) been (?:excluded|ruled out)|(?:was|were) (?:excluded|ruled out))\b",
+    re.IGNORECASE,
+)
+_GENERIC_AFTER = re.compile(
+    r"\W*(?:\w+\W+){0,2}?(?:usually|often|typically|generally|commonly|sometimes|may|might|could|would|can(?! be seen))\b",
+    re.IGNORECASE,
+)
+_DEFINITE_BEFORE = re.compile(r"\b(?:the|this|these|his|her|its)\s+$", re.IGNORECASE)
+_ONE_OF_MANY_BEFORE = re.compile(r"(?:\ban?\s+|^\W*)$", re.IGNORECASE)
+_GENERAL_QUESTION = re.compile(r"\bwhether\b|\bif\b", re.IGNORECASE)
+
+
+def clauses(text: str) -> Iterator[tuple[int, int]]:
+    """Where each clause of a text starts and ends."""
+    start = 0
+    for boundary in _BOUNDARY.finditer(text):
+        if boundary.start() > start:
+            yield start, boundary.start()
+        start = boundary.end()
+    if start < len(text):
+        yield start, len(text)
+
+
+def stance(clause: str, start: int, end: int) -> Stance:
+    """How the words from `start` to `end` of a clause are meant."""
+    before, after = clause[:start], clause[end:]
+    generic = _GENERIC_AFTER.match(after) and _ONE_OF_MANY_BEFORE.search(before)
+    if _OPEN.search(before) or _OPEN_AFTER.match(after) or generic:
+        return "open"
+    if _DENIED_AFTER.match(after):
+        return "denied"
+    return "denied" if _DENIED.search(before) else "asserted"
+
+
+def presupposed(clause: str, start: int) -> bool:
+    """Whether the words are spoken of as known: `no need to remove the nevus` says that it is one."""
+    return bool(_DEFINITE_BEFORE.search(clause[:start]))
