@@ -13,7 +13,7 @@ from midefics.grounding.claims import Claim, answered
 from midefics.grounding.facts import Facts, Metadata, facts
 from midefics.grounding.manners import CERTAINTY, DOSAGE, LEAK, certainties, dosages, leaks
 from midefics.grounding.measures import Measure, measures
-from midefics.grounding.vocabulary import AGE, DIAGNOSIS, FINDING, MALIGNANCY, NORMALITY, SIDE, TABLES
+from midefics.grounding.vocabulary import AGE, DIAGNOSIS, FINDING, MODALITY, SIDE, TABLES
 from midefics.records import Turn
 
 KINDS = (*TABLES, AGE, "size", LEAK, DOSAGE, CERTAINTY)
@@ -94,9 +94,7 @@ def _may_be_denied(claim: Claim, known: Facts) -> bool:
         return False
     if claim.kind == FINDING:
         return known.healthy or not known.understood
-    if claim.kind == NORMALITY and not here:
-        return not known.understood
-    return bool(here) or not known.understood
+    return bool(here) or claim.kind == MODALITY or not known.understood
 
 
 def _on_its_side(claim: Claim, text: str) -> bool:
@@ -116,4 +114,4 @@ def _measured(measure: Measure, known: Facts) -> bool:
     return within or not (known.understood or values)
 
 
-__all__ = ["KINDS", "MALIGNANCY", "Problem", "kinds", "problems", "told"]
+__all__ = ["KINDS", "Problem", "kinds", "problems", "told"]

@@ -49,6 +49,8 @@ _SITES = (
     "anatomy",
 )
 _SIZES = ("mel_thick_mm", "clin_size_long_diam_mm")
+_SPOKEN_OF = (SIDE, SITE, MODALITY, SEX)
+"""Of these a text that denies something still speaks: `no effusion of the left lung` is about the left lung."""
 _CONFIRMED = re.compile(r"histopatholog|histolog|biops|patholog", re.IGNORECASE)
 
 
@@ -60,7 +62,7 @@ class Facts(NamedTuple):
     known: dict[str, frozenset[str]]
     """By kind of claim."""
     denied: dict[str, frozenset[str]]
-    """What the row itself says is not so."""
+    """What the row itself says is not so, or leaves open."""
     ages: frozenset[float]
     """Years."""
     sizes: frozenset[float]
@@ -83,12 +85,16 @@ def facts(source: str, metadata: Metadata) -> Facts:
     known: dict[str, set[str]] = {kind: set() for kind in TABLES}
     denied: dict[str, set[str]] = {kind: set() for kind in TABLES}
     for claim in claims(text):
-        absent = claim.stance == "denied" and claim.kind not in (SIDE, SITE, MODALITY, SEX)
-        (denied if absent else known)[claim.kind].add(claim.value)
+        if claim.stance == "denied":
+            denied[claim.kind].add(claim.value)
+        if claim.stance != "denied" or claim.kind in _SPOKEN_OF:
+            known[claim.kind].add(claim.value)
     known[SIDE] |= {word for word in ("left", "right") if re.search(rf"\b{word}", text, re.IGNORECASE)}
     for kind, value in _named(source, metadata):
         known[kind].add(value)
-    known[MODALITY] |= {value for value, hint in HINTS.items() if hint.search(text)}
+    hinted = {value for value, hint in HINTS.items() if hint.search(text)} - known[MODALITY]
+    known[MODALITY] |= hinted
+    denied[MODALITY] |= hinted
     _widen(known)
     return Facts(
         text=text,

@@ -118,6 +118,11 @@ FINDINGS = {
     "bleeding": r"bleeding|bleeds",
     "family history": r"family history",
     "swelling": r"swelling|swollen",
+    "telangiectasia": r"telangiectasi\w+|arborizing vessels",
+    "scales": r"scales|scal(?:ing|y)",
+    "dots": r"(?:black |brown |blue )?(?:dots|globules|streaks|pseudopods)",
+    "bone spur": r"(?:bone|bony) spurs?|osteophytes?",
+    "midline shift": r"(?:midline|mediastinal) shift",
     "infection": r"infect(?:ion|ed)|osteomyelitis",
 }
 
@@ -145,12 +150,12 @@ MODALITIES = {
 }
 MODALITY_HINTS = {
     "MRI": r"\b(?:T[12][- ]?weighted|T[12]W?I?|FLAIR|STIR|gadolinium|(?:hyper|hypo|iso)-?intens\w+|DWI|MRCP|spin echo)\b",
-    "CT": r"\b(?:hounsfield|(?:hyper|hypo)-?dens\w+|tomogra\w+|TDM|scanner|\w*CT\w*|CAT)\b",
-    "ultrasound": r"\b(?:\w*echo\w*|\w*sono\w*|TEE|TTE|(?:hyper|hypo|an)-?echoic)\b",
-    "X-ray": r"\b(?:radio-?lucen\w+|radio-?opa\w+|\w*radiogra\w+|xray|panoramic|IOPA|roentgen\w*|rx|AP view|lateral view|bitewing|periapical|cephalogra\w+|pyelogra\w+|barium|postero-?anterior|antero-?posterior|DR)\b",
+    "CT": r"\b(?:hounsfield|(?:hyper|hypo)-?dens\w+|tomogra\w+|(?-i:TDM)|scanner|(?-i:\w*CT\w*|CAT))\b",
+    "ultrasound": r"\b(?:\w*echo\w*|\w*sono\w*|(?-i:TEE|TTE)|(?:hyper|hypo|an)-?echoic)\b",
+    "X-ray": r"\b(?:radio-?lucen\w+|radio-?opa\w+|\w*radiogra\w+|xray|panoramic|IOPA|roentgen\w*|(?-i:RX|Rx)|(?-i:AP) view|lateral view|bitewing|periapical|cephalogra\w+|pyelogra\w+|barium|postero-?anterior|antero-?posterior|(?-i:DR))\b",
     "angiography": r"\b(?:\w*angio\w*|DSA|\w+graphy)\b",
     "nuclear medicine": r"\b(?:\w*scintig\w*|99m?tc\w*|uptake|tracer)\b",
-    "PET": r"\b(?:PET\w*|FDG|fludeoxyglucose|positron)\b",
+    "PET": r"\b(?:(?-i:PET)\w*|FDG|fludeoxyglucose|positron)\b",
     "endoscopy": r"\bendoscop\w*\b",
     "fluoroscopy": r"\b(?:fluorosc?op\w*|swallow|enema|barium|cholangiogra\w+|pyelogra\w+|contrast inject\w+)\b",
 }
@@ -246,8 +251,7 @@ DICOM_PARTS = {
 
 def _together(values: dict[str, str]) -> re.Pattern[str]:
     """One pattern for a whole table; the number of the group that fits tells which value."""
-    before = r"(?<!\w)" if values is MODALITIES else r"(?<![\w-])"  # a CE-MRI is one, a non-melanoma is none
-    return re.compile(rf"{before}(?:{'|'.join(f'({words})' for words in values.values())})(?![\w])", re.IGNORECASE)
+    return re.compile(rf"(?<!\w)(?<!non-)(?:{'|'.join(f'({words})' for words in values.values())})(?![\w])", re.IGNORECASE)
 
 
 TABLES = {

@@ -1,0 +1,202 @@
+"""Conversations that say nothing without ground: questions and answers with gaps for what a row knows.
+
+Each is told in another voice, with the hedges, negations, general remarks and advice that a language model writes. A gap is
+`{name}`; a template is for the rows that can fill all its gaps. Templates at even places serve to tune the checker, those at
+odd places to measure it.
+"""
+
+from typing import NamedTuple
+
+
+class Template(NamedTuple):
+    """One conversation with gaps."""
+
+    sources: tuple[str, ...]
+    turns: tuple[tuple[str, str], ...]
+
+
+_SKIN, _BONE, _FIGURE = ("isic",), ("mura",), ("roco",)
+
+TEMPLATES = (
+    Template(_SKIN, (
+        ("What can you see here?", "This {kind} image shows {a_diagnosis}."),
+        ("Is it dangerous?", "The lesion is {label}."),
+        ("Could it be something else?", "A different diagnosis is possible, so a dermatologist may take a biopsy."),
+        ("What should the patient do?", "The patient should have it looked at and watch for changes in size, shape or colour."),
+    )),
+    Template(_SKIN, (
+        ("Please describe the picture.", "We are looking at a {kind} picture of a skin lesion, {a_diagnosis}."),
+        ("Is this lesion {other_label}?", "No, it is {label}."),
+        ("Which specialist deals with this?", "A dermatologist."),
+        ("How is such a lesion usually examined?", "With a dermatoscope; if there is doubt, a small sample can be taken to rule out a melanoma or another skin cancer."),
+    )),
+    Template(_SKIN, (
+        ("What does the image show?", "A skin lesion: {a_diagnosis}."),
+        ("Is it {other_diagnosis}?", "No, it is not {a_other_diagnosis}; it is {a_diagnosis}."),
+        ("Would you call it benign or malignant?", "It is {label}."),
+        ("What happens next?", "That depends on the examination. If it changes, bleeds or grows beyond 6 mm, it should be examined again."),
+    )),
+    Template(_SKIN, (
+        ("What kind of image is this?", "A {kind} image of the skin."),
+        ("What is the lesion?", "{A_diagnosis}. Lesions of this kind are {label}."),
+        ("Does the patient's age matter?", "Yes. The patient is about {age} years old, and the risk of skin cancer rises with age."),
+        ("Can sun protection help?", "Yes, clothing and sunscreen protect against further damage, on the face, the arms and the legs alike."),
+    )),
+    Template(_SKIN, (
+        ("Tell me about this patient and the lesion.", "This is a {sex} patient of around {age} years with {a_diagnosis}."),
+        ("Is the finding {label}?", "Yes, it is {label}."),
+        ("Could it be {a_other_diagnosis}?", "That cannot be excluded from a picture alone, although it looks like {a_diagnosis}."),
+        ("What do you recommend?", "A visit to a dermatologist, who may compare it with earlier pictures."),
+    )),
+    Template(_SKIN, (
+        ("What is visible?", "{A_diagnosis}, seen in a {kind} image."),
+        ("Is it malignant?", "{yes_malignant}"),
+        ("What does that mean for the patient?", "It means that the course depends on the examination, and regular follow-up is sensible."),
+        ("Are there alternatives to consider?", "The differential diagnosis could include a melanoma, a nevus and a seborrheic keratosis."),
+    )),
+    Template(_SKIN, (
+        ("Which lesion is in this image?", "It is {a_diagnosis} rather than {a_other_diagnosis}."),
+        ("What is a nevus?", "Nevi are common spots made of pigment cells, and most of them never cause trouble."),
+        ("Is this one {label}?", "Yes."),
+        ("Who should follow it up?", "A skin specialist, with photographs every six to twelve months."),
+    )),
+    Template(_SKIN, (
+        ("Hello, what am I looking at?", "At {a_diagnosis}. The picture is {kind}."),
+        ("Man or woman?", "The patient is {sex}."),
+        ("How old?", "About {age}."),
+        ("Is it a cause for concern?", "{concern}"),
+        ("How does one make sure?", "Only a biopsy can confirm the diagnosis; the picture alone is not certain proof."),
+    )),
+    Template(_SKIN, (
+        ("Where is the lesion?", "It lies {on_site}."),
+        ("What is it?", "{A_diagnosis}."),
+        ("Benign or malignant?", "{Label}."),
+        ("Should it be removed?", "A dermatologist would decide that, depending on whether it has changed."),
+    )),
+    Template(_SKIN, (
+        ("Describe the lesion and where it is.", "There is {a_diagnosis} {on_site}, taken as a {kind} image."),
+        ("Is it {a_other_diagnosis}?", "No."),
+        ("What are warning signs?", "New colours, irregular edges, bleeding or a diameter of more than 6 mm would be reasons to come back."),
+        ("What now?", "The lesion might be checked again in a few months."),
+    )),
+    Template(_SKIN, (
+        ("What do we see?", "We see a lesion that is {label}."),
+        ("Which diagnosis fits?", "The picture fits {a_diagnosis}."),
+        ("Is there any doubt?", "There is always some doubt: a melanoma may look like a nevus, and a nevus may look like a melanoma."),
+        ("And the next step?", "An appointment with a dermatologist and, if needed, a biopsy to exclude malignancy."),
+    )),
+    Template(_SKIN, (
+        ("What is this on the skin?", "That's {a_diagnosis}, and it isn't {other_label}."),
+        ("Does it differ from {a_other_diagnosis}?", "Yes, unlike {a_other_diagnosis} it has another origin."),
+        ("Would an X-ray help?", "No, an X-ray would not show it; a dermatoscope does."),
+        ("Any advice?", "Avoid sunburn, and ask a doctor before using any cream on it."),
+    )),
+    Template(_BONE, (
+        ("What does this image show?", "An X-ray of the {part}."),
+        ("Is it normal?", "{is_normal}"),
+        ("What may be the reason?", "{reason}"),
+        ("What should be done next?", "A radiologist should compare it with the examination; an MRI or a CT could follow if pain persists."),
+    )),
+    Template(_BONE, (
+        ("What type of study is this?", "It is a radiograph of the {part}."),
+        ("Does it show the {other_part}?", "No, it shows the {part}."),
+        ("Is there anything abnormal?", "{any_abnormal}"),
+        ("Would you repeat it?", "Only if the symptoms do not go away; then an orthopaedic surgeon could order further views of the joints above and below."),
+    )),
+    Template(_BONE, (
+        ("Please read this film.", "The film shows the {part}. The study is {label}."),
+        ("Could there be a fracture?", "{could_fracture}"),
+        ("What would you tell the patient?", "That a doctor will examine the {part}, and that rest may help."),
+        ("Which further tests are useful?", "A CT may show small fractures that an X-ray misses."),
+    )),
+    Template(_BONE, (
+        ("What are we looking at?", "At an X-ray image: the {part}."),
+        ("Abnormal or normal?", "{Label}."),
+        ("Is this an MRI?", "No, it is an X-ray, not an MRI."),
+        ("What treatment follows?", "Treatment depends on the symptoms; immobilising the {part} might be considered."),
+    )),
+    Template(_BONE, (
+        ("Which body part was X-rayed?", "The {part} was X-rayed."),
+        ("Is the knee or the hip visible?", "Neither; only the {part} is in the picture."),
+        ("How would you judge it?", "As {label}."),
+        ("Can the image alone settle the matter?", "No. An X-ray can miss soft tissue injuries, so the findings have to be seen together with the symptoms."),
+    )),
+    Template(_BONE, (
+        ("Describe the X-ray.", "It shows bones of the {part}, and it was judged {label}."),
+        ("Was the study found to be {label}?", "Yes, it was."),
+        ("Was it found to be {other_label}?", "No."),
+        ("Should the other arm be examined too?", "A view of the other side could help to compare."),
+    )),
+    Template(_BONE, (
+        ("What do you notice?", "{notice}"),
+        ("How was it taken?", "With X-rays."),
+        ("Is it a picture of a leg?", "No, of the {part}."),
+        ("What do you advise?", "If there is pain, swelling or loss of movement, please see a doctor."),
+    )),
+    Template(_BONE, (
+        ("What is shown, and is it all right?", "The {part}; {all_right}."),
+        ("What are typical problems there?", "Fractures, dislocations and arthritis are typical problems of joints and bones in general."),
+        ("Does one need an operation?", "Whether an operation is needed cannot be told from a single image."),
+        ("When should it be checked again?", "Usually after a few weeks, sooner if it gets worse."),
+    )),
+    Template(_FIGURE, (
+        ("What does this image show?", "{First}"),
+        ("How was the image made?", "It is {a_modality}."),
+        ("What could be done next?", "Further imaging, for example an MRI or a biopsy, might be considered."),
+        ("Is it urgent?", "That depends on the symptoms; a doctor should decide."),
+    )),
+    Template(_FIGURE, (
+        ("What can be seen?", "{A_modality} with {a_finding}."),
+        ("On which side?", "On the {side}."),
+        ("Is it on the {other_side}?", "No, on the {side}."),
+        ("What might be the cause?", "There are several possible causes, such as an infection, an injury or a tumour; more tests would be needed."),
+    )),
+    Template(_FIGURE, (
+        ("Please summarise the figure.", "{First}"),
+        ("Is there {a_finding}?", "Yes, there is {a_finding}."),
+        ("Is it an ordinary photograph?", "No."),
+        ("What would you do?", "I would discuss it with a specialist and consider a follow-up CT in a few weeks."),
+    )),
+    Template(_FIGURE, (
+        ("Which modality was used?", "{Modality}."),
+        ("What is the main finding?", "{A_finding} on the {side} side."),
+        ("Could it be malignant?", "It may or may not be; a tissue sample could answer that."),
+        ("How should it be followed?", "With repeated imaging and a clinical examination."),
+    )),
+    Template(_FIGURE, (
+        ("What am I looking at?", "You are looking at {a_modality}. It shows {a_finding}."),
+        ("Do you see it clearly?", "Yes, it can be seen."),
+        ("What does it mean?", "Such a finding can have harmless or serious reasons."),
+        ("Next steps?", "Comparison with older images, and laboratory tests if there are signs of infection."),
+    )),
+    Template(_FIGURE, (
+        ("Can you describe this?", "Here {a_finding} is seen."),
+        ("Left or right?", "{Side}."),
+        ("What should be ruled out?", "A tumour, a fracture and an infection should be ruled out."),
+        ("Who should see the patient?", "A radiologist first, then the doctor in charge."),
+    )),
+    Template(_FIGURE, (
+        ("What is presented in this picture?", "{A_modality}: {first}"),
+        ("Was it taken with {a_other_modality}?", "No, with another technique."),
+        ("Are further examinations needed?", "If the symptoms persist, an ultrasound or a CT would be useful."),
+        ("Any word of caution?", "An image never replaces an examination."),
+    )),
+    Template(_FIGURE, (
+        ("Tell me the age of the patient.", "The patient is {age} years old."),
+        ("What was found?", "{First}"),
+        ("Is that common?", "It can be, but it depends on many things."),
+        ("What next?", "Possibly a second opinion."),
+    )),
+    Template(_FIGURE, (
+        ("What is the finding in this {modality}?", "The finding is {a_finding}."),
+        ("Is the {side} side affected?", "Yes, the {side} side is."),
+        ("Would surgery be an option?", "It might be one; a surgeon should be asked."),
+        ("How sure can one be?", "Not entirely: without a tissue sample nobody can be certain."),
+    )),
+    Template(_FIGURE, (
+        ("A short report, please.", "{A_modality} shows {a_finding}, {side} side."),
+        ("Is this normal?", "No, {a_finding} is not a normal finding."),
+        ("What helps the patient now?", "A careful examination, and treatment of the cause once it is known."),
+        ("What should be avoided?", "Drawing conclusions from one image alone."),
+    )),
+)  # fmt: skip
