@@ -68,7 +68,11 @@ def measure(services: Services) -> Iterator[Figure]:  # noqa: ARG001 (every benc
 
 def _figure(name: str, value: float, conditions: str) -> Figure:
     return Figure(
-        name=name, unit="share", ours=value, beside=(Beside(name="all of them", value=1, goal=GOAL),), conditions=conditions
+        name=name,
+        unit="share",
+        ours=value,
+        beside=(Beside(name="all of them", value=1, goal=GOAL),),
+        conditions=conditions,
     )
 
 
@@ -133,7 +137,8 @@ def _filled(template: Template, name: str, metadata: Metadata, number: int) -> C
     words = gaps(name, metadata, number)
     try:
         turns = tuple(
-            Turn(question=question.format(**words), answer=answer.format(**words)) for question, answer in template.turns
+            Turn(question=question.format(**words), answer=answer.format(**words))
+            for question, answer in template.turns
         )
     except KeyError:
         return None

@@ -109,7 +109,9 @@ def _said(case: Case, sentence: str, rng: random.Random) -> Turns:
     return (*case.turns[:place], changed, *case.turns[place + 1 :])
 
 
-def _filled(options: Sequence[tuple[str, str]], values: dict[str, str], case: Case, rng: random.Random, part: int) -> Turns:
+def _filled(
+    options: Sequence[tuple[str, str]], values: dict[str, str], case: Case, rng: random.Random, part: int
+) -> Turns:
     question, answer = rng.choice(options[part::2])
     values = values | {name.capitalize(): value[:1].upper() + value[1:] for name, value in values.items()}
     return _added(case, question.format(**values), answer.format(**values), rng)
@@ -143,7 +145,12 @@ def swapped_malignancy(case: Case, rng: random.Random, part: int) -> Turns | Non
     if not other:
         return None
     first = case.turns[0]
-    return (Turn(question=first.question, answer=f"{first.answer} {(f'It is {other}.', f'The lesion looks {other}.')[part]}"), *case.turns[1:])
+    return (
+        Turn(
+            question=first.question, answer=f"{first.answer} {(f'It is {other}.', f'The lesion looks {other}.')[part]}"
+        ),
+        *case.turns[1:],
+    )
 
 
 def swapped_normality(case: Case, rng: random.Random, part: int) -> Turns | None:
@@ -213,8 +220,18 @@ def wrong_part(case: Case, rng: random.Random, part: int) -> Turns | None:
         return _replaced(case.turns, true, rng.choice([other for other in PARTS if other != true]))
     if case.source == "isic":
         site = str(case.metadata.get("anatom_site_general", ""))
-        other = rng.choice([place for key, place in {"lower": "leg", "upper": "arm", "head": "face", "posterior": "back"}.items() if key not in site])
-        return _added(case, *(("Where is it?", f"On the {other}."), ("What does it show?", f"A lesion on the {other}."))[part], rng)
+        other = rng.choice(
+            [
+                place
+                for key, place in {"lower": "leg", "upper": "arm", "head": "face", "posterior": "back"}.items()
+                if key not in site
+            ]
+        )
+        return _added(
+            case,
+            *(("Where is it?", f"On the {other}."), ("What does it show?", f"A lesion on the {other}."))[part],
+            rng,
+        )
     caption = str(case.metadata["caption"]).lower()
     words = {"knee": r"knee|patell|leg", "liver": r"liver|hepat|bil|abd", "brain": r"brain|cereb|crani|head|lobe|ventric|hemis",
              "foot": r"foot|feet|toe|meta|ankle", "breast": r"breast|mamm|chest|thora", "kidney": r"kidney|ren|abd|uret"}  # fmt: skip
@@ -222,14 +239,25 @@ def wrong_part(case: Case, rng: random.Random, part: int) -> Turns | None:
     if not fit:
         return None
     other = rng.choice(fit)
-    return _added(case, *(("What part of the body is it?", f"The {other}."), ("Where was it taken?", f"It is an image of the {other}."))[part], rng)
+    return _added(
+        case,
+        *(
+            ("What part of the body is it?", f"The {other}."),
+            ("Where was it taken?", f"It is an image of the {other}."),
+        )[part],
+        rng,
+    )
 
 
 def invented_finding(case: Case, rng: random.Random, part: int) -> Turns | None:
     """Something seen that nothing speaks of."""
     found = SKIN_FINDINGS if case.source == "isic" else RADIOLOGY_FINDINGS
     caption = str(case.metadata.get("caption", "")).lower()
-    fit = [finding for finding in found[part::2] if not any(word[:5] in caption for word in finding.split() if len(word) > 3)]
+    fit = [
+        finding
+        for finding in found[part::2]
+        if not any(word[:5] in caption for word in finding.split() if len(word) > 3)
+    ]
     return _filled(FINDINGS, {"finding": rng.choice(fit)}, case, rng, part)
 
 

@@ -90,5 +90,9 @@ def _figure(metadata: Metadata, number: int) -> dict[str, str]:
 
 def _is_found(word: str, caption: str) -> bool:
     """Whether a caption plainly has it: once, and nothing denied, doubted or past in the whole caption."""
-    plain = not re.search(r"\b(?:no|not|without|absence|resol\w+|suspect\w*|possible|may|after|removed|previous|exclude\w*)\b", caption, re.IGNORECASE)
+    plain = not re.search(
+        r"\b(?:no|not|without|absence|resol\w+|suspect\w*|possible|may|after|removed|previous|exclude\w*)\b",
+        caption,
+        re.IGNORECASE,
+    )
     return plain and bool(re.search(rf"\b{word}\b", caption, re.IGNORECASE))

@@ -31,6 +31,17 @@ _ABOUT_ADVICE = re.compile(
     r"\b(?:next|recommend\w*|should|follow-?up|further|additional|tests?|help|would|prevent\w*|advice|advise|do(?:ne)? now)\b",
     re.IGNORECASE,
 )
+_HYPOTHETICAL = re.compile(
+    r"\b(?:might|may|could|possib\w+|typical\w*|usual\w*|common\w*|warning|in general|generally|alternatives?|differential|"
+    r"rul\w+ out|exclud\w+|causes?|reasons?|risks?|complications?|look out|watch|worr\w+|alarm\w*)\b|^\W*what (?:is an? [\w -]+|are (?!the)\w+s)\?\W*$",
+    re.IGNORECASE,
+)
+"""A question after what may be, or what is so in general: lists that answer it claim nothing."""
+_OF_THE_IMAGE = re.compile(
+    r"^\W*(?:yes|no|well)?\W*(?:it|this|that|there|here|(?:the|this) (?:image|picture|lesion|figure|film|study|patient|scan|finding|x-ray))(?:['’]s|\W+\w+)",
+    re.IGNORECASE,
+)
+"""A clause that speaks of what is before one."""
 _POLAR = re.compile(
     r"^\W*(?:so |and |then |but )?(?:is|are|was|were|does|do|did|has|have)\b(?!.*\bor\b)(?!.*\b(?:not|n't|can|could|should|may|might|would|"
     r"need\w*|risks?|possible|usually|often|necessary|required|likely|if|mean)\b)",
@@ -57,16 +68,18 @@ class Claim(NamedTuple):
     """As the text has them, with the word after them: `left lung`."""
 
 
-def claims(text: str, advice: bool = False) -> Iterator[Claim]:
+def claims(text: str, question: str = "") -> Iterator[Claim]:
     """What a text says, clause by clause.
 
     Args:
         text: an answer, a caption.
-        advice: whether all of it answers a question about what to do.
+        question: that it answers; one about what to do, or what may be, leaves things open.
     """
+    advice, hypothetical = bool(_ABOUT_ADVICE.search(question)), bool(_HYPOTHETICAL.search(question))
     for start, end in clauses(text):
         clause = text[start:end]
         open_places = advice or bool(_ADVICE.search(clause))
+        open_things = hypothetical and not _OF_THE_IMAGE.match(clause)
         diagnosed = [found.span() for found in PATTERNS[DIAGNOSIS].finditer(clause)]
         for kind, pattern in PATTERNS.items():
             for found in pattern.finditer(clause):
@@ -75,6 +88,8 @@ def claims(text: str, advice: bool = False) -> Iterator[Claim]:
                 meant = stance(clause, found.start(), found.end())
                 if kind in _ADVISABLE and open_places:
                     meant = "open"
+                elif kind in _KNOWN_THINGS and meant == "asserted" and open_things:
+                    meant = "open"
                 elif kind in _KNOWN_THINGS and meant == "denied" and presupposed(clause, found.start()):
                     meant = "asserted"
                 yield Claim(kind, VALUES[kind][(found.lastindex or 1) - 1], meant, _with_next(clause, found))
@@ -82,8 +97,7 @@ def claims(text: str, advice: bool = False) -> Iterator[Claim]:
 
 def answered(question: str, answer: str) -> Iterator[Claim]:
     """What an answer says, with what a yes or no takes over from its question."""
-    advice = bool(_ABOUT_ADVICE.search(question))
-    yield from claims(_without_yes_or_no(answer), advice)
+    yield from claims(_without_yes_or_no(answer), question)
     if not _POLAR.search(question):
         return
     asked = [claim for claim in claims(question) if claim.stance == "asserted"]

@@ -13,7 +13,7 @@ Stance = Literal["asserted", "denied", "open"]
 _BOUNDARY = re.compile(
     r"[.;:!?](?=\s|$)|\s[–—-]\s|,?\s+(?=(?:but|however|although|though|whereas|because|since|so|therefore)\b)"
     r"|,?\s+(?=and (?:it|the|this|there|its|he|she|they|no|not|shows?|is|was|has|may|might|could|should)\b)"
-    r"|,\s+(?=(?:it|this|that|the|there|which|he|she|they|with|showing|not|no|and|as|an?)\b)",
+    r"|,\s+(?=(?:it|this|that|the|there|which|he|she|they|with|showing|not|no|as)\b)",
     re.IGNORECASE,
 )
 _OPEN = re.compile(
@@ -26,13 +26,15 @@ _OPEN = re.compile(
     re.IGNORECASE,
 )
 _DENIED = re.compile(
-    r"\b(?:no|not(?! only| just)|never|neither|nor|without(?! contrast)|none|absence of|free of|negative for|lacks?|rather than)\b|n['’]t\b",
+    r"\b(?:no|not(?! only| just)|never|nor|without(?! contrast)|none|absence of|free of|negative for|lacks?|rather than|nothing|nobody|neither)\b|n['’]t\b",
     re.IGNORECASE,
 )
 _OPEN_AFTER = re.compile(
-    r"\W*(?:(?:is|are|was|remains?|has|have)\W+(?:also\W+|been\W+|still\W+)*(?:possible|suspected|uncertain|unclear|conceivable|considered|to be (?:ruled out|excluded))"
-    r"|can(?:not| not)? be (?:ruled out|excluded)|(?:is|are) not (?:excluded|ruled out)|(?:has|have|needs?) to be (?:ruled out|excluded))\b",
-    re.IGNORECASE,
+    r"\W*(?:(?:is|are|was|remains?|has|have)\W+(?:also\W+|been\W+|still\W+)*(?:possible|suspected|uncertain|unclear|conceivable|considered)\b"
+    r"|can(?:not| not)? be (?:ruled out|excluded)|(?:is|are) not (?:excluded|ruled out))"
+    r"|.*\b(?:should|must|have|has|had|needs?|is|are|ought) (?:still |also |first )*(?:to )?be (?:ruled out|excluded|considered|thought of|kept in mind)\b"
+    r"|.*\b(?:typical|common|frequent|usual|possible|conceivable|in general|in question|would be|would have|might be|may be|could be)\b",
+    re.IGNORECASE | re.DOTALL,
 )
 _DENIED_AFTER = re.compile(
     r"\W*(?:(?:is|are|was|were) (?:absent|not (?:seen|present|visible|shown|evident|identified))"
@@ -45,7 +47,6 @@ _GENERIC_AFTER = re.compile(
 )
 _DEFINITE_BEFORE = re.compile(r"\b(?:the|this|these|his|her|its)\s+$", re.IGNORECASE)
 _ONE_OF_MANY_BEFORE = re.compile(r"(?:\ban?\s+|^\W*)$", re.IGNORECASE)
-_GENERAL_QUESTION = re.compile(r"\bwhether\b|\bif\b", re.IGNORECASE)
 
 
 def clauses(text: str) -> Iterator[tuple[int, int]]:

@@ -122,6 +122,38 @@ FINDINGS = {
     "scales": r"scales|scal(?:ing|y)",
     "dots": r"(?:black |brown |blue )?(?:dots|globules|streaks|pseudopods)",
     "bone spur": r"(?:bone|bony) spurs?|osteophytes?",
+    "regression": r"regression (?:structures?|areas?)|scar-like (?:areas?|depigmentation)",
+    "crust": r"crust(?:s|ed|ing)?|erosions?|eroded",
+    "milia": r"milia|horn cysts|comedo\w*|leaf-like areas|ovoid nests|rosettes|vessels? (?:pattern|structures)",
+    "several colours": r"(?:several|multiple|many|different|two|three|four|five|various) colou?rs|multi-?colou?red|variegat\w+",
+    "joint space narrowing": r"joint[- ]space narrowing|narrow(?:ed|ing of the) joint space",
+    "ground-glass opacity": r"ground[- ]glass (?:opacit(?:y|ies)|changes?|attenuation)",
+    "opacity": r"opacit(?:y|ies)|opacification|infiltrates?|shadowing",
+    "thickening": r"thickening|thickened",
+    "dilatation": r"dilat(?:ed|ation|ion)|distended|distension|ectasia",
+    "erosion of bone": r"bone erosions?|bony destruction|bone destruction",
+    "sclerosis": r"scleros(?:is|ed)|sclerotic",
+    "callus": r"callus|malunion|non-?union|avulsion|displacement|angulation|displaced",
+    "cavity": r"cavit(?:y|ies|ation)",
+    "bronchiectasis": r"bronchiectas(?:is|es)",
+    "polyp": r"polyps?",
+    "diverticulum": r"diverticul\w+",
+    "adenoma": r"adenomas?",
+    "lipoma": r"lipomas?",
+    "meningioma": r"meningiomas?|glioma|glioblastoma|schwannoma",
+    "hydrocephalus": r"hydrocephalus|ventriculomegaly",
+    "atrophy": r"atroph(?:y|ic)",
+    "demyelination": r"demyelinat\w+|white matter lesions?",
+    "herniated disc": r"(?:disc|disk) (?:bulge|protrusion|extrusion|prolapse)|spondylolisthesis|spondylosis",
+    "dissection": r"dissection",
+    "pseudocyst": r"pseudocysts?",
+    "free air": r"free (?:air|fluid|gas)|pneumoperitoneum|pneumomediastinum",
+    "varices": r"varic(?:es|osis)|varix",
+    "catheter": r"catheters?|stents?|pacemakers?|endotracheal tube|chest tube",
+    "tear": r"(?:ligament|tendon|meniscal|labral|rotator cuff) tears?|torn (?:ligament|tendon|meniscus)",
+    "bruise": r"(?:bone )?(?:bruise|contusion)|bone marrow o?edema",
+    "necrosis": r"necro(?:sis|tic)",
+    "caries": r"caries|impacted (?:tooth|teeth)|periapical (?:lesion|radiolucency)",
     "midline shift": r"(?:midline|mediastinal) shift",
     "infection": r"infect(?:ion|ed)|osteomyelitis",
 }
@@ -139,7 +171,7 @@ MODALITIES = {
     "OCT": r"optical coherence tomogra\w+|(?-i:OCT)",
     "PET": r"(?-i:PET)|positron emission tomogra\w+",
     "nuclear medicine": r"scintigra\w+|nuclear medicine|bone scan|SPECT",
-    "CT": r"(?-i:HR|CE|CB|MD)?(?-i:CT)|HRCT|CECT|CBCT|comput(?:ed|eri[sz]ed) (?:axial )?tomogra\w+|(?-i:CAT) scan",
+    "CT": r"(?:HR|CE|CB|MD)?CT|comput(?:ed|eri[sz]ed) (?:axial )?tomogra\w+|(?-i:CAT) scan",
     "MRI": r"(?-i:f?MRIs?)|(?-i:MR)|magnetic resonance",
     "ultrasound": r"ultraso(?:und|nic|nogra\w+|nogram)s?|(?:echo|sono)(?:cardio)?gra(?:m|ms|phy|phic)|doppler",
     "X-ray": r"x[- ]?rays?|radiogra(?:ph|phs|phy|phic|m|ms)|cxr|orthopantomogra\w+|opg",
@@ -251,7 +283,9 @@ DICOM_PARTS = {
 
 def _together(values: dict[str, str]) -> re.Pattern[str]:
     """One pattern for a whole table; the number of the group that fits tells which value."""
-    return re.compile(rf"(?<!\w)(?<!non-)(?:{'|'.join(f'({words})' for words in values.values())})(?![\w])", re.IGNORECASE)
+    return re.compile(
+        rf"(?<!\w)(?<!non-)(?:{'|'.join(f'({words})' for words in values.values())})(?![\w])", re.IGNORECASE
+    )
 
 
 TABLES = {
