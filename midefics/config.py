@@ -138,7 +138,9 @@ class LabelConfig(Record):
     """Requests under way at once."""
     timeout_s: PositiveFloat = 60.0
     max_bad_share: Probability = 0.25
-    """Fail when a larger share of the answers can't be parsed or had to be given up."""
+    """Fail when a larger share of the answers can't be parsed, say what the metadata don't support, or had to be given up."""
+    max_same_question_share: Probability = 0.25
+    """Of a model's conversations, so many may ask (nearly) the same; later ones lose that turn, but never their first."""
 
 
 class AssembleConfig(Record):

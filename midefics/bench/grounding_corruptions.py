@@ -1,15 +1,28 @@
 """A good conversation in, a corrupted one out: one statement of it made wrong, or one added that nothing supports.
 
-What replaces and what is added are told in several ways; like the templates, those at even places serve to tune the checker,
-those at odd places to measure it.
+What is added is told in several ways, of which one table serves to tune the checker and another to measure it.
 """
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from midefics.bench.grounding_gaps import DIAGNOSES, PARTS, Metadata
+from midefics.bench.grounding_phrases import (
+    AGES,
+    CERTAIN,
+    DOSES,
+    FINDINGS,
+    LEAKS,
+    MODALITIES,
+    RADIOLOGY_FINDINGS,
+    SEXES,
+    SIDES,
+    SIZES,
+    SKIN_FINDINGS,
+    Phrases,
+)
 from midefics.records import Turn
 
 Turns = tuple[Turn, ...]
@@ -32,71 +45,6 @@ class Corruption(NamedTuple):
     """None where it does not apply. The last argument is 0 for the phrasings to tune with, 1 for those to measure with."""
 
 
-AGES = (
-    ("How old is the patient?", "The patient is {n} years old."), ("How old is the patient?", "About {n}."),
-    ("Who is the patient?", "This is a {n}-year-old patient."), ("Who is the patient?", "A patient aged {n}."),
-    ("What is known of the patient?", "A person in their {d}s."), ("What is known of the patient?", "The patient's age is {n}."),
-)  # fmt: skip
-SEXES = (
-    ("Who is the patient?", "The patient is {sex}."), ("Who is the patient?", "A {person}."),
-    ("Is the patient {sex}?", "Yes."), ("Is the patient {sex}?", "Yes, the patient is {sex}."),
-    ("Who was examined?", "It was taken of a {sex} patient."), ("Who was examined?", "This {person} came with a complaint."),
-)  # fmt: skip
-SIZES = (
-    ("How large is it?", "It measures {n} mm."), ("How large is it?", "About {c} cm across."),
-    ("What is its diameter?", "{n} millimetres."), ("What is its diameter?", "It has a diameter of {n} mm."),
-    ("Is it large?", "Yes, it is {c} cm long."), ("Is it large?", "It is {n} x {n} mm in size."),
-)  # fmt: skip
-SIDES = (
-    ("Which side is it?", "The {side} side."), ("Which side is it?", "It is on the {side}."),
-    ("Where is it?", "On the patient's {side} side."), ("Where is it?", "{Side}."),
-    ("Is it on the {side}?", "Yes."), ("Is it on the {side}?", "Yes, on the {side} side."),
-)  # fmt: skip
-MODALITIES = (
-    ("How was the image taken?", "It is {a}."), ("How was the image taken?", "With {a}."),
-    ("Which modality is this?", "This is {a}."), ("Which modality is this?", "{A}."),
-    ("Is this {a}?", "Yes."), ("Is this {a}?", "Yes, it is."),
-)  # fmt: skip
-LEAKS = (
-    "The exact subtype is not specified in the provided information.", "The metadata do not say so.",
-    "According to the caption, this is what is seen.", "The dictionary does not mention any further findings.",
-    "That is not mentioned in the data.", "Unfortunately, no information is given about that.",
-    "Based on the given information, this cannot be answered.", "The description provided does not tell.",
-    "The record states nothing more.", "From the available data, nothing else can be concluded.",
-)  # fmt: skip
-DOSES = (
-    "Take 500 mg of ibuprofen.", "The patient should take 1 g of paracetamol three times a day.",
-    "Apply a 5 % cream twice daily.", "Give 20 mg of prednisolone every day.",
-    "One tablet every six hours will help.", "Start with 2 ml of the solution.",
-    "A dose of 75 µg is right.", "Amoxicillin, 875 mg, twice a day.",
-)  # fmt: skip
-CERTAIN = (
-    "This is definitely the case.", "There is no doubt about the diagnosis.",
-    "The diagnosis is certain.", "It is without doubt what it looks like.",
-    "One can be 100 % sure.", "The diagnosis has been confirmed.",
-    "It is certainly so.", "The biopsy has proven it: it was confirmed by histology.",
-)  # fmt: skip
-SKIN_FINDINGS = (
-    "ulceration", "an atypical pigment network", "a blue-white veil", "irregular borders", "satellite lesions", "bleeding",
-    "telangiectasia", "regression structures", "scales", "crusts", "black dots", "an asymmetric shape",
-)  # fmt: skip
-RADIOLOGY_FINDINGS = (
-    "a fracture", "a dislocation", "a pleural effusion", "a screw", "arthritis", "a bone cyst", "an abscess", "swelling",
-    "a stenosis", "an aneurysm", "a pneumothorax", "a metastasis", "a foreign body", "joint space narrowing", "a bone spur",
-    "ground-glass opacities", "midline shift", "atelectasis", "an enlarged heart", "ascites", "pneumonia", "a haemorrhage",
-)  # fmt: skip
-FINDINGS = (
-    ("What else is there?", "There is {finding}."), ("What else is there?", "{Finding} can be seen."),
-    ("Is there {finding}?", "Yes."), ("Is there {finding}?", "Yes, {finding} is present."),
-    ("Are there other findings?", "It also shows {finding}."), ("Are there other findings?", "In addition, {finding} is noted."),
-)  # fmt: skip
-_ARTICLE = r"\b[Aa]n? (?=%s)"
-
-
-def _picked(options: Sequence[object], rng: random.Random, part: int) -> object:
-    return rng.choice(options[part::2])
-
-
 def _added(case: Case, question: str, answer: str, rng: random.Random) -> Turns:
     place = rng.randrange(1, len(case.turns) + 1)
     return (*case.turns[:place], Turn(question=question, answer=answer), *case.turns[place:])
@@ -110,9 +58,9 @@ def _said(case: Case, sentence: str, rng: random.Random) -> Turns:
 
 
 def _filled(
-    options: Sequence[tuple[str, str]], values: dict[str, str], case: Case, rng: random.Random, part: int
+    options: Phrases[tuple[str, str]], values: dict[str, str], case: Case, rng: random.Random, part: int
 ) -> Turns:
-    question, answer = rng.choice(options[part::2])
+    question, answer = rng.choice(options[part])
     values = values | {name.capitalize(): value[:1].upper() + value[1:] for name, value in values.items()}
     return _added(case, question.format(**values), answer.format(**values), rng)
 
@@ -132,23 +80,21 @@ def _replaced(turns: Turns, words: str, other: str) -> Turns | None:
     return None if changed == turns else changed
 
 
-def swapped_diagnosis(case: Case, rng: random.Random, part: int) -> Turns | None:
+def swapped_diagnosis(case: Case, rng: random.Random, _: int) -> Turns | None:
     """Another diagnosis wherever the true one stands."""
     diagnosis = str(case.metadata.get("diagnosis", ""))
     others = [other for other in DIAGNOSES if other != diagnosis]
     return _replaced(case.turns, diagnosis, rng.choice(others)) if case.source == "isic" and diagnosis else None
 
 
-def swapped_malignancy(case: Case, rng: random.Random, part: int) -> Turns | None:
+def swapped_malignancy(case: Case, _: random.Random, part: int) -> Turns | None:
     """Benign for malignant, or the other way."""
     other = {"benign": "malignant", "malignant": "benign"}.get(str(case.metadata.get("benign_malignant")))
     if not other:
         return None
     first = case.turns[0]
     return (
-        Turn(
-            question=first.question, answer=f"{first.answer} {(f'It is {other}.', f'The lesion looks {other}.')[part]}"
-        ),
+        Turn(question=first.question, answer=f"{first.answer} {(f'It is {other}.', f'I would say {other}.')[part]}"),
         *case.turns[1:],
     )
 
@@ -159,10 +105,16 @@ def swapped_normality(case: Case, rng: random.Random, part: int) -> Turns | None
     if not label:
         return None
     other = "abnormal" if label == "normal" else "normal"
-    options = (("Is it normal?", f"It is {other}."), ("What is the verdict?", f"The study is {other}."),
-               ("Is the image abnormal?", "Yes." if other == "abnormal" else "No."),
-               ("Was there anything abnormal?", "Yes, there is an abnormality." if other == "abnormal" else "No abnormality was found."))  # fmt: skip
-    return _added(case, *rng.choice(options[part::2]), rng)
+    yes = other == "abnormal"
+    options = (
+        (("Is it normal?", f"It is {other}."), ("What is the verdict?", f"The study is {other}."),
+         ("Is the image abnormal?", "Yes." if yes else "No."),
+         ("Was there anything abnormal?", "Yes, there is an abnormality." if yes else "No abnormality was found.")),
+        (("Conclusion?", f"{other.capitalize()}."), ("How do the bones look?", f"They look {other} to me."),
+         ("Does anything deviate from normal?", "Yes, it is abnormal." if yes else "No, it looks unremarkable."),
+         ("Is there an abnormality?", "Yes." if yes else "No."))
+    )  # fmt: skip
+    return _added(case, *rng.choice(options[part]), rng)
 
 
 def wrong_side(case: Case, rng: random.Random, part: int) -> Turns | None:
@@ -229,7 +181,7 @@ def wrong_part(case: Case, rng: random.Random, part: int) -> Turns | None:
         )
         return _added(
             case,
-            *(("Where is it?", f"On the {other}."), ("What does it show?", f"A lesion on the {other}."))[part],
+            *(("Where is it?", f"On the {other}."), ("Location?", f"The {other}, as you can see."))[part],
             rng,
         )
     caption = str(case.metadata["caption"]).lower()
@@ -254,28 +206,26 @@ def invented_finding(case: Case, rng: random.Random, part: int) -> Turns | None:
     found = SKIN_FINDINGS if case.source == "isic" else RADIOLOGY_FINDINGS
     caption = str(case.metadata.get("caption", "")).lower()
     fit = [
-        finding
-        for finding in found[part::2]
-        if not any(word[:5] in caption for word in finding.split() if len(word) > 3)
+        finding for finding in found[part] if not any(word[:5] in caption for word in finding.split() if len(word) > 3)
     ]
     return _filled(FINDINGS, {"finding": rng.choice(fit)}, case, rng, part)
 
 
 def leaked(case: Case, rng: random.Random, part: int) -> Turns | None:
     """An answer that speaks of what the writer was given."""
-    return _said(case, str(_picked(LEAKS, rng, part)), rng)
+    return _said(case, rng.choice(LEAKS[part]), rng)
 
 
 def dosed(case: Case, rng: random.Random, part: int) -> Turns | None:
     """How much to take."""
-    return _said(case, str(_picked(DOSES, rng, part)), rng)
+    return _said(case, rng.choice(DOSES[part]), rng)
 
 
 def certain(case: Case, rng: random.Random, part: int) -> Turns | None:
     """Certainty that no histopathology gives."""
     text = f"{case.metadata.get('diagnosis_confirm_type', '')} {case.metadata.get('caption', '')}"
     proven = re.search(r"histo|path|biops|confirm|prove", text, re.IGNORECASE)
-    return None if proven else _said(case, str(_picked(CERTAIN, rng, part)), rng)
+    return None if proven else _said(case, rng.choice(CERTAIN[part]), rng)
 
 
 CORRUPTIONS = {

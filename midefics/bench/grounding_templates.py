@@ -1,8 +1,8 @@
 """Conversations that say nothing without ground: questions and answers with gaps for what a row knows.
 
 Each is told in another voice, with the hedges, negations, general remarks and advice that a language model writes. A gap is
-`{name}`; a template is for the rows that can fill all its gaps. Templates at even places serve to tune the checker, those at
-odd places to measure it.
+`{name}`; a template is for the rows that can fill all its gaps. The checker was tuned on the first table; the second was
+written afterwards, and serves to measure it.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Template(NamedTuple):
 
 _SKIN, _BONE, _FIGURE = ("isic",), ("mura",), ("roco",)
 
-TEMPLATES = (
+TUNED = (
     Template(_SKIN, (
         ("What can you see here?", "This {kind} image shows {a_diagnosis}."),
         ("Is it dangerous?", "The lesion is {label}."),
@@ -198,5 +198,118 @@ TEMPLATES = (
         ("Is this normal?", "No, {a_finding} is not a normal finding."),
         ("What helps the patient now?", "A careful examination, and treatment of the cause once it is known."),
         ("What should be avoided?", "Drawing conclusions from one image alone."),
+    )),
+)  # fmt: skip
+
+
+HELD_OUT = (
+    Template(_SKIN, (
+        ("Doctor here. First impression?", "A pigmented spot on the skin that I would read as {a_diagnosis}."),
+        ("So is that good or bad news?", "It counts as {label}."),
+        ("What worries you most?", "Nothing can be told for certain from one photograph, and that is why an examination in person matters."),
+        ("Plan?", "Refer to dermatology, compare with old pictures, consider an excision if it evolves."),
+    )),
+    Template(_SKIN, (
+        ("Could you tell me what this {kind} image depicts?", "Certainly, it depicts {a_diagnosis}."),
+        ("Can we rule out {a_other_diagnosis}?", "In practice only histology can rule that out."),
+        ("How does {a_other_diagnosis} differ?", "{A_other_diagnosis} tends to look different in colour and structure, and its treatment differs as well."),
+        ("What would you tell the patient?", "To keep an eye on it and to return if it itches, bleeds or changes its shape."),
+    )),
+    Template(_SKIN, (
+        ("What is the nature of this lesion?", "The lesion is of {label} nature; the diagnosis is {diagnosis}."),
+        ("Is {other_diagnosis} the right word for it?", "No, {diagnosis} is."),
+        ("How often does one need to check such a thing?", "There is no fixed rule. Many doctors look again after three to six months."),
+        ("Is laser treatment a good idea?", "Not before a doctor has seen it, because a malignant lesion must never be lasered away unseen."),
+    )),
+    Template(_SKIN, (
+        ("Patient details?", "{Sex}, about {age} years of age."),
+        ("And what do we see?", "{A_diagnosis} photographed as a {kind} image."),
+        ("Do you consider it {other_label}?", "I do not; I consider it {label}."),
+        ("Who is at risk of melanoma in general?", "People with fair skin, many moles, sunburns in childhood or a family history of melanoma."),
+        ("Anything to do at home?", "Check the whole skin once a month, including the back, the scalp and the soles of the feet."),
+    )),
+    Template(_SKIN, (
+        ("What catches the eye?", "A lesion {on_site}. It is {a_diagnosis}."),
+        ("Is the lesion cancer?", "{yes_malignant}"),
+        ("What may happen if one waits?", "A {label} lesion behaves as such lesions do; any growth, ulceration or bleeding would call for another look."),
+        ("Whom to ask?", "A dermatologist or, failing that, the family doctor."),
+    )),
+    Template(_SKIN, (
+        ("Give me one line.", "{Kind} image, {diagnosis}, {label}."),
+        ("Is the patient {sex}?", "Yes."),
+        ("Which test would settle it?", "Histopathology of a biopsy would settle whether it is a nevus, a melanoma or something else."),
+        ("Should I be worried?", "Worry does not help; an appointment does."),
+    )),
+    Template(_SKIN, (
+        ("What would a colleague see?", "Probably the same: {a_diagnosis}, and not {a_other_diagnosis}."),
+        ("What speaks against {a_other_diagnosis}?", "The overall picture fits {a_diagnosis} better."),
+        ("What is dermoscopy good for?", "It lets one look below the surface and find signs of melanoma or basal cell carcinoma early."),
+        ("Do you advise surgery?", "That is for the treating doctor to decide together with the patient."),
+    )),
+    Template(_BONE, (
+        ("Good morning, what film is this?", "Good morning. This is a plain radiograph, and the part examined is the {part}."),
+        ("Your verdict?", "{Label} study."),
+        ("Would an ultrasound be better?", "For tendons and joint fluid perhaps, but bones are seen better on X-rays."),
+        ("What if the patient cannot move the {part}?", "Then a fracture, a dislocation or a torn tendon has to be considered, whatever a single picture shows."),
+    )),
+    Template(_BONE, (
+        ("Is the picture of the {other_part}?", "It isn't; you see the {part}."),
+        ("Would you call this study {label}?", "I would."),
+        ("What causes abnormal studies of this kind?", "Fractures, metal implants, arthritis or tumours, for instance."),
+        ("How would you go on?", "By asking about pain and injuries, and by examining the joint."),
+    )),
+    Template(_BONE, (
+        ("What's in the image?", "{notice}"),
+        ("Are there signs of an abnormality?", "{any_abnormal}"),
+        ("Could one miss something on it?", "Yes. Hairline fractures and early infection of bone are easily missed on a first X-ray."),
+        ("So what next?", "If the pain goes on, one takes another picture after ten days or an MRI."),
+    )),
+    Template(_BONE, (
+        ("Tell me which joint or bone it is.", "{Part}."),
+        ("Normal?", "{is_normal}"),
+        ("Does that mean surgery?", "Not by itself."),
+        ("What about sports?", "One should rest until a doctor has examined the {part} and says otherwise."),
+    )),
+    Template(_BONE, (
+        ("Describe it to a layman.", "It is a picture made with X-rays. One sees the bones of the {part}, and doctors found it {label}."),
+        ("Would you need the left and the right for comparison?", "It can be useful to have both, but it is not needed every time."),
+        ("Is this a chest film?", "No, the chest is not on it."),
+        ("Which questions remain?", "Whether there was an accident, and where exactly it hurts."),
+    )),
+    Template(_FIGURE, (
+        ("Can you walk me through it?", "Sure. {First}"),
+        ("Is it {a_modality}?", "Yes, exactly."),
+        ("And not {a_other_modality}?", "No, that would look different."),
+        ("What would you suggest?", "To correlate it with the symptoms and, depending on them, to order an MRI or a CT with contrast."),
+    )),
+    Template(_FIGURE, (
+        ("What do you make of this?", "The picture, {a_modality}, reveals {a_finding}."),
+        ("Which side is affected?", "{Side}-sided."),
+        ("Could the cause be infectious?", "An infection is one of several explanations; a tumour or an old injury would be others."),
+        ("Treatment?", "It depends on the cause, so that has to be found first."),
+    )),
+    Template(_FIGURE, (
+        ("Is there anything to see at all?", "Yes, {a_finding}."),
+        ("Have you seen {a_finding} like this before?", "They do occur; how common they are depends on age and illness."),
+        ("Should one operate?", "Nobody can tell from the picture alone."),
+        ("What would you look for in the next scan?", "Whether it has grown or shrunk, and whether there are new lesions, fluid or metastases."),
+    )),
+    Template(_FIGURE, (
+        ("Report?", "{First}"),
+        ("Main point?", "The {finding}."),
+        ("Does the {side} side matter here?", "Yes, that is the side it lies on."),
+        ("Would you biopsy it?", "A biopsy could be discussed if it may be malignant."),
+    )),
+    Template(_FIGURE, (
+        ("Age?", "{age} years old."),
+        ("What do we have?", "{A_modality}."),
+        ("What did the radiologist describe?", "{First}"),
+        ("Are you sure?", "As sure as one can be with one image; more views might help."),
+    )),
+    Template(_FIGURE, (
+        ("What is seen, and where?", "{A_finding}, {side}."),
+        ("Is it seen on the {other_side} as well?", "That side is not what this figure is about."),
+        ("What is the worst case?", "The worst case would be a malignant tumour with metastases, but that is only one possibility."),
+        ("And the best?", "A harmless change that needs no treatment."),
     )),
 )  # fmt: skip

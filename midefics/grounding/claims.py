@@ -86,9 +86,8 @@ def claims(text: str, question: str = "") -> Iterator[Claim]:
                 if kind == FINDING and any(low <= found.start() < high for low, high in diagnosed):
                     continue  # the carcinoma of a basal cell carcinoma is no second thing
                 meant = stance(clause, found.start(), found.end())
-                if kind in _ADVISABLE and open_places:
-                    meant = "open"
-                elif kind in _KNOWN_THINGS and meant == "asserted" and open_things:
+                things_open = kind in _KNOWN_THINGS and meant == "asserted" and open_things
+                if things_open or (kind in _ADVISABLE and open_places):
                     meant = "open"
                 elif kind in _KNOWN_THINGS and meant == "denied" and presupposed(clause, found.start()):
                     meant = "asserted"

@@ -5,7 +5,7 @@ An answer that can't be read is sent back once for repair; what then can't be re
 
 import asyncio
 import re
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Annotated, NamedTuple
@@ -56,6 +56,21 @@ class Written(NamedTuple):
     detail: str = ""
 
 
+class Objection(NamedTuple):
+    """Why a conversation that can be read is not taken."""
+
+    detail: str
+    """For the quarantine: no word of what was said."""
+    told: str
+    """For the model, which is asked for repair once."""
+
+
+Check = Callable[[str, tuple[Turn, ...]], Objection | None]
+"""Judges the conversation written for the request of a name."""
+UNGROUNDED = "not grounded"
+"""Reason of a row whose conversation says what its metadata do not support."""
+
+
 class Correspondence(NamedTuple):
     """What came of all requests, and what it took."""
 
@@ -86,20 +101,31 @@ def parse_conversation(text: str) -> tuple[Turn, ...]:
 
 
 def correspond(
-    requests: Mapping[str, Request], settings: Settings, config: LabelConfig, ledger: Ledger, progress: Progress
+    requests: Mapping[str, Request],
+    settings: Settings,
+    config: LabelConfig,
+    ledger: Ledger,
+    progress: Progress,
+    check: Check = lambda _, __: None,
 ) -> Correspondence:
-    """Gets an answer for every request: from the ledger, else from the service.
+    """Gets an answer for every request: from the ledger, else from the service; what `check` objects to is repaired once.
 
     Raises:
         ServiceError: the service refuses or is gone; what was answered is in the ledger.
     """
     with progress.track("label", len(requests)) as counter:
-        return _finished(_Correspondent(settings, config, ledger, counter).write(requests))
+        return _finished(_Correspondent(settings, config, ledger, counter, check).write(requests))
 
 
 class _Correspondent:
-    def __init__(self, settings: Settings, config: LabelConfig, ledger: Ledger, counter: Counter) -> None:
-        self._settings, self._config, self._ledger, self._counter = settings, config, ledger, counter
+    def __init__(self, settings: Settings, config: LabelConfig, ledger: Ledger, counter: Counter, check: Check) -> None:
+        self._settings, self._config, self._ledger, self._counter, self._check = (
+            settings,
+            config,
+            ledger,
+            counter,
+            check,
+        )
         self._chat: Chat | None = None
         self._problems: dict[str, str] = {}
         self._new: list[Answer] = []
@@ -132,14 +158,18 @@ class _Correspondent:
             try:
                 if answer is None:
                     written[name] = Written((), "no answer", self._problems[request.key])
+                elif not (objection := self._check(name, turns := parse_conversation(answer.text))):
+                    written[name] = Written(turns)
+                elif last:
+                    written[name] = Written((), UNGROUNDED, objection.detail)
                 else:
-                    written[name] = Written(parse_conversation(answer.text))
+                    repairs[name] = _repair(request, answer.text, objection.told)
             except ValueError as problem:
                 if last or answer is None:
                     detail = f"{problem}: {answer.text if answer else ''}"
                     written[name] = Written((), "unreadable answer", detail[:MAX_DETAIL])
                 else:
-                    repairs[name] = _repair(request, answer.text, str(problem))
+                    repairs[name] = _repair(request, answer.text, f"That can't be read ({problem}).")
         return repairs
 
     async def _answers(self, requests: list[Request], steps: int) -> dict[str, Answer]:
@@ -169,7 +199,7 @@ def _repair(request: Request, text: str, problem: str) -> Request:
     # An answer that was cut off needs more room, not another try at the same length.
     messages = (
         {"role": "assistant", "content": text},
-        {"role": "user", "content": f"That can't be read ({problem}). Answer again with the JSON object alone."},
+        {"role": "user", "content": f"{problem} Answer again with the JSON object alone."},
     )
     return request.model_copy(update={"messages": request.messages + messages, "max_tokens": request.max_tokens * 2})
 

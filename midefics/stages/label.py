@@ -14,10 +14,12 @@ from typing import NamedTuple
 
 from midefics.config import RunConfig
 from midefics.errors import DataError
+from midefics.grounding import kinds, problems, told
+from midefics.grounding.repetition import Questions
 from midefics.prompts import VQA, Prompt, load_prompt
-from midefics.records import Manifest, Rejected, Row, Scalar
+from midefics.records import Manifest, Rejected, Row, Scalar, Turn
 from midefics.services import Services
-from midefics.services.conversations import Written, correspond
+from midefics.services.conversations import UNGROUNDED, Objection, Written, correspond
 from midefics.services.llm import OPENAI_URL, Request, estimated_tokens
 from midefics.services.merging import rows_by_id
 from midefics.sources import source
@@ -51,14 +53,17 @@ def run(config: RunConfig, *validated: Manifest, services: Services) -> Manifest
     log.info("label: %s rows of %s", rows, ", ".join(manifest.uri for manifest in validated))
     labels = _asked(config, validated, services) if _online(services) else _offline(validated, services)
     _require_enough(labels, config.label.max_bad_share)
+    questions = Questions(config.label.max_same_question_share)
     with services.storage.draft("conversations", sorted(manifest.digest for manifest in validated)) as draft:
         for row in rows_by_id(services.storage, validated):
-            draft.take(_labelled(row, labels))
+            draft.take(_thinned(_labelled(row, labels), labels, questions))
         if not draft.rows:
             raise DataError(
                 "label: no row has a conversation; look at the quarantine of validate, or at label in the log"
             )
         draft.facts |= labels.facts
+        if questions.thinned:
+            draft.facts["turns_thinned"] = questions.thinned
     out, seconds = draft.manifest.rows, time.monotonic() - started
     log.info("label: %s rows in, %s out, %s rejected, %.1f s", rows, out, rows - out, seconds)
     return draft.manifest
@@ -94,18 +99,29 @@ def _offline(manifests: Sequence[Manifest], services: Services) -> Labels:
     labels = Labels(OFFLINE, {}, {}, {"writer": OFFLINE, "prompt_version": OFFLINE_VERSION})
     for row in rows_by_id(services.storage, manifests):
         if not row.turns:
-            turns = source(row.source).conversation(row.metadata)
             labels.versions[row.id] = OFFLINE_VERSION
-            labels.written[row.id] = (
-                Written(turns) if turns else Written((), "no conversation", "its metadata support none")
-            )
+            labels.written[row.id] = _composed(row)
     return labels
+
+
+def _composed(row: Row) -> Written:
+    turns = source(row.source).conversation(row.metadata)
+    if not turns:
+        return Written((), "no conversation", "its metadata support none")
+    found = problems(row.source, row.metadata, turns)
+    return Written((), UNGROUNDED, kinds(found)) if found else Written(turns)
 
 
 def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services) -> Labels:
     log.info("label: %s at %s writes", config.label.model, services.settings.openai_base_url or OPENAI_URL)
     requests = _requests(config, manifests, services)
-    done = correspond(requests, services.settings, config.label, services.ledger, services.progress)
+    rows = {row.id: (row.source, row.metadata) for row in rows_by_id(services.storage, manifests) if not row.turns}
+
+    def check(identifier: str, turns: tuple[Turn, ...]) -> Objection | None:
+        found = problems(*rows[identifier], turns)
+        return Objection(kinds(found), f"The data do not support {told(found)}.") if found else None
+
+    done = correspond(requests, services.settings, config.label, services.ledger, services.progress, check)
     versions = {identifier: request.prompt_version for identifier, request in requests.items()}
     facts: dict[str, Scalar] = {
         "writer": config.label.model,
@@ -155,6 +171,13 @@ def _labelled(row: Row, labels: Labels) -> Row | Rejected:
         return row.model_copy(update={"turns": written.turns, "writer": labels.writer, "prompt_version": version})
     detail, reason = written.detail, written.reason
     return Rejected(id=row.id, source=row.source, reason=reason, detail=detail, origin=row.image_sha256)
+
+
+def _thinned(row: Row | Rejected, labels: Labels, questions: Questions) -> Row | Rejected:
+    """Only what a model wrote: the offline writer has few phrasings, an archive's own questions are its own."""
+    if isinstance(row, Rejected) or labels.writer == OFFLINE or row.id not in labels.written:
+        return row
+    return row.model_copy(update={"turns": questions.thin(row.turns)})
 
 
 def _require_enough(labels: Labels, max_bad_share: float) -> None:
