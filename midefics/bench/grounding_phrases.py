@@ -20,14 +20,18 @@ AGES = Phrases(
         ("Who is the patient?", "A patient aged {n}."),
         ("What is known of the patient?", "A person in their {d}s."),
         ("What is known of the patient?", "The patient's age is {n}."),
-    ),
-    held_out=(
         ("Age of the patient?", "{n}."),
         ("What age group?", "They are in their {d}s."),
         ("Anything about the patient?", "I see a patient of {n} years of age."),
         ("Is age a factor?", "At age {n}, it is."),
         ("Is the patient old?", "The patient is {n}."),
         ("Who is it?", "It belongs to a person who is {n} years old."),
+    ),
+    held_out=(
+        ("Demographics?", "Someone who has reached the age of {n}."),
+        ("How many years old?", "{n}, as far as one knows."),
+        ("Describe the person.", "We have a {n} year old here."),
+        ("Stage of life?", "In their {d}s."),
     ),
 )
 SEXES = Phrases(
@@ -38,13 +42,17 @@ SEXES = Phrases(
         ("Is the patient {sex}?", "Yes, the patient is {sex}."),
         ("Who was examined?", "It was taken of a {sex} patient."),
         ("Who was examined?", "This {person} came with a complaint."),
-    ),
-    held_out=(
         ("Anything about the patient?", "We are dealing with a {sex} person."),
         ("Is it a {person}?", "Yes, a {person}."),
         ("Who sent the picture?", "A {person} did; it is the picture of a {sex} patient."),
         ("Sex?", "{Sex}."),
         ("Does sex matter?", "Yes, as the patient is a {person}."),
+    ),
+    held_out=(
+        ("Demographics?", "The person is a {person}."),
+        ("Describe the patient.", "A {sex} adult."),
+        ("What sex?", "It's a {sex} patient."),
+        ("Whose picture is it?", "That of a {person}."),
     ),
 )
 SIZES = Phrases(
@@ -55,13 +63,17 @@ SIZES = Phrases(
         ("What is its diameter?", "It has a diameter of {n} mm."),
         ("Is it large?", "Yes, it is {c} cm long."),
         ("Is it large?", "It is {n} x {n} mm in size."),
-    ),
-    held_out=(
         ("Any measurements?", "Roughly {n} mm in its longest direction."),
         ("Would you call it small?", "No, {c} cm is not small."),
         ("Extent?", "{n} mm by {n} mm."),
         ("Dimensions?", "The long axis is {c} cm."),
         ("And its depth?", "It reaches {n} mm deep."),
+    ),
+    held_out=(
+        ("Magnitude?", "I measure {n} mm."),
+        ("Bigger than a coin?", "At {c} cm, yes."),
+        ("Width?", "The width comes to {n} millimetres."),
+        ("Give me numbers.", "{n} mm in diameter."),
     ),
 )
 SIDES = Phrases(
@@ -72,13 +84,17 @@ SIDES = Phrases(
         ("Where is it?", "{Side}."),
         ("Is it on the {side}?", "Yes."),
         ("Is it on the {side}?", "Yes, on the {side} side."),
-    ),
-    held_out=(
         ("Laterality?", "{Side}."),
         ("Where exactly?", "Towards the {side} side of the body."),
         ("Is the {side} side the one?", "Yes, it is."),
         ("Which one do I have to treat?", "The {side} one."),
         ("Where does one look?", "Look at the {side}: there it is."),
+    ),
+    held_out=(
+        ("Position?", "It sits on the {side}."),
+        ("Left or right?", "{Side}, I think it is."),
+        ("Which half of the body?", "The {side} half."),
+        ("Point to it.", "There, {side} of the midline."),
     ),
 )
 MODALITIES = Phrases(
@@ -89,13 +105,17 @@ MODALITIES = Phrases(
         ("Which modality is this?", "{A}."),
         ("Is this {a}?", "Yes."),
         ("Is this {a}?", "Yes, it is."),
-    ),
-    held_out=(
         ("What technique?", "The technique is that of {a}."),
         ("What sort of picture is it?", "It was obtained as {a}."),
         ("Am I right that this is {a}?", "You are, it is {a}."),
         ("Was {a} made?", "Yes, this is what you see."),
         ("Type of image?", "Clearly {a}."),
+    ),
+    held_out=(
+        ("Acquisition?", "{A} was acquired."),
+        ("Equipment?", "You see {a} here."),
+        ("So it's {a}?", "Yes."),
+        ("What have they done?", "They have made {a}."),
     ),
 )
 LEAKS = Phrases(
@@ -110,8 +130,6 @@ LEAKS = Phrases(
         "The description provided does not tell.",
         "The record states nothing more.",
         "From the available data, nothing else can be concluded.",
-    ),
-    held_out=(
         "I was not told the patient's history.",
         "The data provided do not include the subtype.",
         "The given metadata lists nothing else.",
@@ -122,6 +140,14 @@ LEAKS = Phrases(
         "The archive's entry does not give an age.",
         "The field for the site is empty in the JSON.",
         "Details were not provided.",
+    ),
+    held_out=(
+        "The supplied details leave that open.",
+        "According to the description, nothing was found.",
+        "This is not recorded anywhere.",
+        "My input holds no such data: the metadata end there.",
+        "Its caption mentions it.",
+        "Such details are not included in the information given.",
     ),
 )
 DOSES = Phrases(
@@ -134,8 +160,6 @@ DOSES = Phrases(
         "Start with 2 ml of the solution.",
         "A dose of 75 µg is right.",
         "Amoxicillin, 875 mg, twice a day.",
-    ),
-    held_out=(
         "I would start 40 mg of furosemide.",
         "Two tablets in the morning will do.",
         "Put on hydrocortisone 1 % cream.",
@@ -144,6 +168,12 @@ DOSES = Phrases(
         "Inject 5000 IU of heparin.",
         "Use imiquimod three times a week, 250 mg each.",
         "Paracetamol every 6 hours.",
+    ),
+    held_out=(
+        "A tablet of 100 mg will be enough.",
+        "Use 0.5 ml per injection.",
+        "It takes 2 capsules twice daily.",
+        "Prescribe 1 g of cefazolin.",
     ),
 )
 CERTAIN = Phrases(
@@ -156,8 +186,6 @@ CERTAIN = Phrases(
         "The diagnosis has been confirmed.",
         "It is certainly so.",
         "The biopsy has proven it: it was confirmed by histology.",
-    ),
-    held_out=(
         "I am absolutely certain.",
         "The diagnosis stands beyond any doubt.",
         "This has been proven.",
@@ -166,6 +194,13 @@ CERTAIN = Phrases(
         "It surely is what I say.",
         "One can say so with 100 % certainty.",
         "It is conclusively shown.",
+    ),
+    held_out=(
+        "It is certain.",
+        "There is no question: definitely so.",
+        "I can guarantee it.",
+        "That has been confirmed already.",
+        "Unquestionably, this is it.",
     ),
 )
 FINDINGS = Phrases(
@@ -176,14 +211,19 @@ FINDINGS = Phrases(
         ("Is there {finding}?", "Yes, {finding} is present."),
         ("Are there other findings?", "It also shows {finding}."),
         ("Are there other findings?", "In addition, {finding} is noted."),
-    ),
-    held_out=(
         ("Do you notice something else?", "Yes: {finding}."),
         ("Anything else?", "{Finding} as well."),
         ("Further observations?", "One also notes {finding}."),
         ("Is {finding} visible?", "Yes, it is."),
         ("What about {finding}?", "There is {finding}, too."),
         ("What strikes you?", "I am struck by {finding}."),
+    ),
+    held_out=(
+        ("More to report?", "{Finding} should not be overlooked: it is there."),
+        ("What else do you see?", "I see {finding}."),
+        ("Have you found {finding}?", "Yes, I have."),
+        ("Complete the report.", "Besides, there is {finding}."),
+        ("Details?", "Note {finding}."),
     ),
 )
 SKIN_FINDINGS = Phrases(
@@ -200,8 +240,6 @@ SKIN_FINDINGS = Phrases(
         "crusts",
         "black dots",
         "an asymmetric shape",
-    ),
-    held_out=(
         "an ulcer",
         "a rosette pattern",
         "milia-like cysts",
@@ -214,6 +252,18 @@ SKIN_FINDINGS = Phrases(
         "a shiny white area",
         "induration",
         "hair loss around it",
+    ),
+    held_out=(
+        "a scar",
+        "crusting",
+        "two colours",
+        "an irregular outline",
+        "bleeding",
+        "blue dots",
+        "a white veil",
+        "ulceration",
+        "vessels",
+        "swelling",
     ),
 )
 RADIOLOGY_FINDINGS = Phrases(
@@ -240,8 +290,6 @@ RADIOLOGY_FINDINGS = Phrases(
         "ascites",
         "pneumonia",
         "a haemorrhage",
-    ),
-    held_out=(
         "a nodule",
         "a pleural effusion",
         "a fracture line",
@@ -264,5 +312,22 @@ RADIOLOGY_FINDINGS = Phrases(
         "periosteal reaction",
         "bone marrow oedema",
         "a cavity",
+    ),
+    held_out=(
+        "a fracture",
+        "oedema",
+        "a dislocated joint",
+        "a pulmonary nodule",
+        "enlarged ventricles",
+        "metal wires",
+        "a stenosis",
+        "bone loss",
+        "a tumour",
+        "pleural fluid",
+        "an abscess",
+        "osteoporosis",
+        "a hernia",
+        "a metastasis",
+        "cartilage damage",
     ),
 )

@@ -199,10 +199,6 @@ TUNED = (
         ("What helps the patient now?", "A careful examination, and treatment of the cause once it is known."),
         ("What should be avoided?", "Drawing conclusions from one image alone."),
     )),
-)  # fmt: skip
-
-
-HELD_OUT = (
     Template(_SKIN, (
         ("Doctor here. First impression?", "A pigmented spot on the skin that I would read as {a_diagnosis}."),
         ("So is that good or bad news?", "It counts as {label}."),
@@ -311,5 +307,56 @@ HELD_OUT = (
         ("Is it seen on the {other_side} as well?", "That side is not what this figure is about."),
         ("What is the worst case?", "The worst case would be a malignant tumour with metastases, but that is only one possibility."),
         ("And the best?", "A harmless change that needs no treatment."),
+    )),
+)  # fmt: skip
+
+HELD_OUT = (
+    Template(_SKIN, (
+        ("Kindly assess this photo.", "It presents {a_diagnosis}, a {label} finding."),
+        ("Are you thinking of {a_other_diagnosis}?", "Not really. {A_diagnosis} is what I think of."),
+        ("When is a sample taken?", "When the picture leaves doubts, or when the spot grows quickly."),
+        ("A word to the patient?", "Please make an appointment with a skin doctor, and do not scratch it."),
+    )),
+    Template(_SKIN, (
+        ("Anything known of the person?", "A {sex}, roughly {age} years old."),
+        ("What did the camera catch?", "{A_diagnosis}; the image is {kind}."),
+        ("Dignity?", "{Label}."),
+        ("Can moles become melanoma?", "Rarely, but a mole that changes has to be looked at, since melanoma can start in one."),
+    )),
+    Template(_SKIN, (
+        ("Where and what?", "{On_site}: {a_diagnosis}."),
+        ("Would a colleague agree that it is {label}?", "Most likely, as it is {label}."),
+        ("Which signs make a lesion suspicious?", "Asymmetry, irregular borders, several colours, a large diameter and change over time."),
+        ("How do we proceed?", "With a full skin check, then a decision on whether to excise."),
+    )),
+    Template(_BONE, (
+        ("I have a film of an arm here.", "Indeed, and of the {part} to be exact."),
+        ("Did the radiologist consider it {label}?", "Yes, {label}."),
+        ("What do radiologists look for?", "For breaks in the cortex, shifted joints, swelling and foreign material."),
+        ("Is a cast needed?", "Only if a fracture is proven and the surgeon wants one."),
+    )),
+    Template(_BONE, (
+        ("Which region, and how does it look?", "{Part}, {label}."),
+        ("Did they use ultrasound?", "No, radiography."),
+        ("And if pain remains?", "Then an MRI might find what an X-ray does not, such as a bruise of the bone or a torn ligament."),
+        ("Thanks. Anything else?", "Look at the patient, not just at the picture."),
+    )),
+    Template(_FIGURE, (
+        ("Present the case.", "{First}"),
+        ("So we have {a_finding}?", "Yes, {a_finding}."),
+        ("Which complications do you fear?", "Bleeding, infection and, in some cases, rupture."),
+        ("What do you propose?", "Close observation, and surgery if it gets worse."),
+    )),
+    Template(_FIGURE, (
+        ("Name the technique.", "{Modality}."),
+        ("Name the side.", "{Side}."),
+        ("Name the finding.", "{Finding}."),
+        ("Name some other things that look alike.", "Cysts, abscesses and tumours can look alike."),
+    )),
+    Template(_FIGURE, (
+        ("What does {a_modality} like this tell us?", "That there is {a_finding}."),
+        ("Could {a_other_modality} tell more?", "It could, for example about soft tissue or blood flow."),
+        ("Was that the cause of the pain?", "Possibly. Other causes are not excluded."),
+        ("Who decides on treatment?", "The team that knows the patient."),
     )),
 )  # fmt: skip

@@ -107,7 +107,7 @@ def _on_its_side(claim: Claim, text: str) -> bool:
 
 def _measured(measure: Measure, known: Facts) -> bool:
     values = known.ages if measure.kind == AGE else known.sizes
-    if measure.stance != "asserted":
+    if measure.stance == "open":
         return True
     slack = 0.0 if measure.kind == AGE else _SAME * measure.high
     within = any(measure.low - slack <= value <= measure.high + slack for value in values)

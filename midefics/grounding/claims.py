@@ -23,17 +23,17 @@ from midefics.grounding.vocabulary import (
 
 _ADVICE = re.compile(
     r"\b(?:should|recommend\w*|advis\w*|advice|suggest\w*|would|could|next|follow-?up|further|additional|repeat\w*|order\w*|"
-    r"request\w*|plan\w*|needs?|needed|help\w*|useful|must|has to|have to|compar\w*|sometimes|usually|often|clothing|sunscreen)\b",
+    r"request\w*|plan\w*|needs?|needed|help\w*|useful|must|has to|have to|compar\w*|sometimes|usually|often|clothing|sunscreen|check|keep|avoid)\b",
     re.IGNORECASE,
 )
 """A clause with such a word speaks of what to do: of other images, and other parts of the body."""
 _ABOUT_ADVICE = re.compile(
-    r"\b(?:next|recommend\w*|should|follow-?up|further|additional|tests?|help|would|prevent\w*|advice|advise|do(?:ne)? now)\b",
+    r"\b(?:next|recommend\w*|should|follow-?up|further|additional|tests?|help|would|prevent\w*|advice|advise|do(?:ne)? now|to do|at home)\b",
     re.IGNORECASE,
 )
 _HYPOTHETICAL = re.compile(
-    r"\b(?:might|may|could|possib\w+|typical\w*|usual\w*|common\w*|warning|in general|generally|alternatives?|differential|"
-    r"rul\w+ out|exclud\w+|causes?|reasons?|risks?|complications?|look out|watch|worr\w+|alarm\w*)\b|^\W*what (?:is an? [\w -]+|are (?!the)\w+s)\?\W*$",
+    r"\b(?:(?:might|may|could)(?! you| we| I)|possib\w+|typical\w*|usual\w*|common\w*|warning|in general|generally|alternatives?|differential|"
+    r"rul\w+ out|exclud\w+|causes?|reasons?|risks?|complications?|differ\w*|good for|purpose|worst|best|settle\w*|tests?|in general|to do|look out|watch|worr\w+|alarm\w*)\b|^\W*what (?:is an? [\w -]+|are (?!the)\w+s)\?\W*$",
     re.IGNORECASE,
 )
 """A question after what may be, or what is so in general: lists that answer it claim nothing."""
@@ -55,7 +55,7 @@ _NO = re.compile(r"^\W*no\b(?=\s*[,.;:–—-]|\s*$)", re.IGNORECASE)
 _NOT_THE_QUESTION = (MALIGNANCY, NORMALITY, FINDING, DIAGNOSIS, MODALITY, SIDE, SEX, SITE)
 """What a bare no denies, in this order: `Is the nevus malignant?` is no question about the nevus."""
 _ADVISABLE = (MODALITY, SITE, SIDE)
-_KNOWN_THINGS = (DIAGNOSIS, FINDING)
+_KNOWN_THINGS = (DIAGNOSIS, FINDING, MALIGNANCY)
 
 
 class Claim(NamedTuple):
@@ -89,7 +89,7 @@ def claims(text: str, question: str = "") -> Iterator[Claim]:
                 things_open = kind in _KNOWN_THINGS and meant == "asserted" and open_things
                 if things_open or (kind in _ADVISABLE and open_places):
                     meant = "open"
-                elif kind in _KNOWN_THINGS and meant == "denied" and presupposed(clause, found.start()):
+                elif kind in (DIAGNOSIS, FINDING) and meant == "denied" and presupposed(clause, found.start()):
                     meant = "asserted"
                 yield Claim(kind, VALUES[kind][(found.lastindex or 1) - 1], meant, _with_next(clause, found))
 

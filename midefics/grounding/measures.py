@@ -39,7 +39,10 @@ _STAGES = (
         130,
     ),
 )
-_ASKS_AGE = re.compile(r"\b(?:how old|what age|which age|the age|(?:patient|person)(?:'s|’s) age)\b", re.IGNORECASE)
+_ASKS_AGE = re.compile(
+    r"\b(?:how old|what age|which age|the age|age group|is age|patient old|person old|(?:patient|person)(?:'s|’s) age)\b|^\W*(?:and )?(?:age|years)\b",
+    re.IGNORECASE,
+)
 _BARE_YEARS = re.compile(rf"\b(?P<years>{_NUMBER})\b", re.IGNORECASE)
 _LENGTH = r"(?P<number>\d+(?:[.,]\d+)?)(?:\s?(?:[x×*–-]|by|to)\s?(?P<more>\d+(?:[.,]\d+)?(?:\s?(?:[x×*]|by)\s?\d+(?:[.,]\d+)?)?))?"
 _SIZE = re.compile(

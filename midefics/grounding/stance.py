@@ -17,10 +17,10 @@ _BOUNDARY = re.compile(
     re.IGNORECASE,
 )
 _OPEN = re.compile(
-    r"\b(?:may|might|could|would|should|possibl[ey]|possibilit(?:y|ies)|perhaps|maybe|suspicious|suspicion|suspect\w*|rul(?:e|es|ed|ing) out|"
+    r"\b(?:may|might|could|(?<!\bI )(?<!\bwe )would|should|possibl[ey]|possibilit(?:y|ies)|perhaps|maybe|suspicious|suspicion|suspect\w*|rul(?:e|es|ed|ing) out|"
     r"exclud\w*|if|whether|unless|once|differential|consider\w*|risks?|concern\w*|usually|often|typically|generally|"
     r"sometimes|in general|commonly|such as|for example|e\.g|protect\w* against|prevent\w*|(?:becom|develop)(?:e|es|ing)?|"
-    r"(?:screen\w*|check\w*|watch\w*|look\w*|monitor\w*|examin\w*|search\w*|rest\w*|evaluat\w*|assess\w*) (?:out )?for|turns? into|depends?|uncertain|unclear|cannot (?:say|tell|be)|"
+    r"(?:screen\w*|check\w*|watch\w*|look\w*|monitor\w*|examin\w*|search\w*|rest\w*|evaluat\w*|assess\w*) (?:out )?for|turns? into|(?:find|detect|spot|recogni[sz]e|catch) (?:early )?signs of|depends?|uncertain|unclear|cannot (?:say|tell|be)|"
     r"unlike|compared (?:with|to)|in contrast to|instead of|rather than|as opposed to|differ\w* from|distinguish\w*|"
     r"versus|vs|can(?! (?:be |clearly )*(?:seen|see|recogni\w+|identif\w+|observed?|noted|appreciated|found)))\b",
     re.IGNORECASE,
@@ -33,16 +33,16 @@ _OPEN_AFTER = re.compile(
     r"\W*(?:(?:is|are|was|remains?|has|have)\W+(?:also\W+|been\W+|still\W+)*(?:possible|suspected|uncertain|unclear|conceivable|considered)\b"
     r"|can(?:not| not)? be (?:ruled out|excluded)|(?:is|are) not (?:excluded|ruled out))"
     r"|.*\b(?:should|must|have|has|had|needs?|is|are|ought) (?:still |also |first )*(?:to )?be (?:ruled out|excluded|considered|thought of|kept in mind)\b"
-    r"|.*\b(?:typical|common|frequent|usual|possible|conceivable|in general|in question|would be|would have|might be|may be|could be)\b",
+    r"|.*\b(?:typical|common|frequent|usual|possible|conceivable|in general|in question|would|might be|may be|could be)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _DENIED_AFTER = re.compile(
-    r"\W*(?:(?:is|are|was|were) (?:absent|not (?:seen|present|visible|shown|evident|identified))"
+    r"\W*(?:(?:is|are|was|were) (?:absent|not (?:seen|present|visible|shown|evident|identified|on it|on the|in it|in the|part))"
     r"|(?:has|have) been (?:excluded|ruled out)|(?:was|were) (?:excluded|ruled out))\b",
     re.IGNORECASE,
 )
 _GENERIC_AFTER = re.compile(
-    r"\W*(?:\w+\W+){0,2}?(?:usually|often|typically|generally|commonly|sometimes|may|might|could|would|can(?! be seen))\b",
+    r"\W*(?:\w+\W+){0,2}?(?:usually|often|typically|generally|commonly|sometimes|may|might|could|would|can(?! be seen)|tends?|differs?|grows?|spreads?|arises?|occurs?|needs?|must|never|looks?|begins?|starts?|behaves?|requires?|belongs?)\b",
     re.IGNORECASE,
 )
 _DEFINITE_BEFORE = re.compile(r"\b(?:the|this|these|his|her|its)\s+$", re.IGNORECASE)
