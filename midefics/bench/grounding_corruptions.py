@@ -147,7 +147,10 @@ def invented_sex(case: Case, rng: random.Random, part: int) -> Turns | None:
 def invented_size(case: Case, rng: random.Random, part: int) -> Turns | None:
     """A size that is not known."""
     digits = re.findall(r"\d+", str(case.metadata))
-    n = rng.choice([n for n in range(11, 60) if str(n) not in digits and str(n // 10) not in digits])
+    free = [n for n in range(11, 60) if str(n) not in digits and str(n // 10) not in digits]
+    if not free:
+        return None
+    n = rng.choice(free)
     return _filled(SIZES, {"n": str(n), "c": f"{n / 10:g}"}, case, rng, part)
 
 

@@ -52,7 +52,7 @@ def dosages(text: str, allowed: str) -> Iterator[str]:
 def certainties(text: str, allowed: str) -> Iterator[str]:
     """Words that make a finding certain, where nothing before them in the sentence takes it back."""
     for found in _CERTAIN.finditer(_COURTESY.sub("", text)):
-        before = re.split(r"[.;!?]\s", found.string[: found.start()])[-1]
+        before = re.split(r"[.:;!?]\s", found.string[: found.start()])[-1]
         doubtful = _NOT_CERTAIN.search(before) and not found.group().lower().startswith(("without", "no", "beyond"))
         if not doubtful and found.group().lower() not in allowed.lower():
             yield found.group()

@@ -40,7 +40,7 @@ _STAGES = (
     ),
 )
 _ASKS_AGE = re.compile(
-    r"\b(?:how old|what age|which age|the age|age group|is age|patient old|person old|(?:patient|person)(?:'s|’s) age)\b|^\W*(?:and )?(?:age|years)\b",
+    r"\b(?:how old|what age|which age|the age|age group|how many years|is age|patient old|person old|(?:patient|person)(?:'s|’s) age)\b|^\W*(?:and )?(?:age|years)\b",
     re.IGNORECASE,
 )
 _BARE_YEARS = re.compile(rf"\b(?P<years>{_NUMBER})\b", re.IGNORECASE)

@@ -45,8 +45,16 @@ _GENERIC_AFTER = re.compile(
     r"\W*(?:\w+\W+){0,2}?(?:usually|often|typically|generally|commonly|sometimes|may|might|could|would|can(?! be seen)|tends?|differs?|grows?|spreads?|arises?|occurs?|needs?|must|never|looks?|begins?|starts?|behaves?|requires?|belongs?)\b",
     re.IGNORECASE,
 )
+_SEEN = re.compile(r"\b(?:seen|visible|present|noted|found|shown|observed|identified|noticed)\b", re.IGNORECASE)
 _DEFINITE_BEFORE = re.compile(r"\b(?:the|this|these|his|her|its)\s+$", re.IGNORECASE)
-_ONE_OF_MANY_BEFORE = re.compile(r"(?:\ban?\s+|^\W*)$", re.IGNORECASE)
+_AT_THE_START = r"^\W*(?:(?:since|because|but|and|as|while|so|no|yes)\W+)?"
+_ONE_OF_MANY_BEFORE = re.compile(rf"(?:\ban?\s+|{_AT_THE_START})$", re.IGNORECASE)
+_SUBJECT_BEFORE = re.compile(rf"{_AT_THE_START}(?:(?:an?|\w+s|\w+),?(?: and| or)? )*$", re.IGNORECASE)
+_KIND_AFTER = re.compile(
+    r"(?:,? (?:and |or )?\w+){0,6}? (?:that|can|may|might|could|look|tend|occur|grow|arise|happen|need|often|usually|rarely|must)\b",
+    re.IGNORECASE,
+)
+"""What makes a subject a whole kind of things: `cysts and tumours can look alike`, `a mole that changes`."""
 
 
 def clauses(text: str) -> Iterator[tuple[int, int]]:
@@ -64,6 +72,7 @@ def stance(clause: str, start: int, end: int) -> Stance:
     """How the words from `start` to `end` of a clause are meant."""
     before, after = clause[:start], clause[end:]
     generic = _GENERIC_AFTER.match(after) and _ONE_OF_MANY_BEFORE.search(before)
+    generic = generic or (_SUBJECT_BEFORE.search(before) and _KIND_AFTER.match(after) and not _SEEN.search(after))
     if _OPEN.search(before) or _OPEN_AFTER.match(after) or generic:
         return "open"
     if _DENIED_AFTER.match(after):
