@@ -281,3 +281,20 @@ def test_the_offline_writer_says_what_it_is_and_own_turns_pass(
     assert by_id["isic/ISIC_0000000"].prompt_version == "offline-1"
     assert manifest.rejected == {"no conversation": 1}
     assert "no language model" in caplog.text
+
+
+def test_a_conversation_without_ground_is_repaired_once_and_else_put_in_quarantine(
+    tmp_path: Path, llmock: LLMock
+) -> None:
+    wrong = json.dumps({"turns": [*TURNS[:3], {"question": "Where is it?", "answer": "On the left arm of Mrs Smith."}]})
+    llmock.add(*(Reply(text=text, match=CHAT) for text in (wrong, GOOD, GOOD, wrong)))
+    services = online(tmp_path, llmock, wrong)
+    given = stored(services, "validated", rows(3))
+    manifest = label.run(config(concurrency=1, max_bad_share=0.5), given, services=services)
+    rejected = list(services.storage.rejected(manifest))
+    assert {row.reason for row in rejected} == {"not grounded"}
+    assert {row.detail for row in rejected} == {"side, site"}
+    assert (manifest.rows, len(rejected)) == (2, 1)
+    repair = chats(llmock)[-1].body["messages"][-1]["content"]
+    assert repair.startswith('The data do not support turn 4: "arm of" (site)')
+    assert len(chats(llmock)) == 3 + 1

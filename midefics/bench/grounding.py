@@ -1,7 +1,8 @@
 """Rows in, precision and recall of the grounding checker out: on good conversations and on corrupted ones, by kind.
 
-The checker's rules were tuned on one set of phrasings, the figures are of another that was written afterwards. Rows are the
-drawn archives', of a seed of their own, and, where ../shared/data is there, real ones of ISIC and captions of ROCO.
+The phrasings measured were written when the rules stood, and what they showed has widened the rules since. At first sight of
+three such sets the checker had a precision of 0.74 to 0.82 and a recall of 0.87 to 0.98: so much is to be expected of a
+writer nobody has seen. Rows are the drawn archives' and, where ../shared/data is there, real ones of ISIC and ROCO's captions.
 """
 
 import random
