@@ -16,7 +16,7 @@ from midefics.config import RunConfig
 from midefics.errors import DataError
 from midefics.grounding import kinds, problems, told
 from midefics.grounding.repetition import Questions
-from midefics.prompts import VQA, Prompt, load_prompt
+from midefics.prompts import OF_SOURCE, VQA, Prompt, load_prompt
 from midefics.records import Manifest, Rejected, Row, Scalar, Turn
 from midefics.services import Services
 from midefics.services.conversations import UNGROUNDED, Objection, Written, correspond
@@ -139,7 +139,7 @@ def _requests(config: RunConfig, manifests: Sequence[Manifest], services: Servic
 
     @cache
     def prompt(name: str) -> Prompt:
-        return load_prompt(VQA, source(name).glossary)
+        return load_prompt(OF_SOURCE.get(name, VQA), source(name).glossary)
 
     base_url = services.settings.openai_base_url or OPENAI_URL
     return {
