@@ -34,7 +34,10 @@ def test_an_action_and_a_share_mean_what_they_say(change: dict[str, object], act
 
 def test_a_check_of_another_source_may_be_named_and_one_of_none_is_refused_with_the_list() -> None:
     assert "caption too short" not in checks("isic", caption_too_short={"action": "warn"})
-    with pytest.raises(ConfigError, match=r"validate.checks.blak image: no such check; there are blank image, burned-in annotation, caption"):
+    with pytest.raises(
+        ConfigError,
+        match=r"validate.checks.blak image: no such check; there are blank image, burned-in annotation, caption",
+    ):
         checks("isic", **{"blak image": {"action": "warn"}})
 
 
