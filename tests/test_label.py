@@ -298,3 +298,14 @@ def test_a_conversation_without_ground_is_repaired_once_and_else_put_in_quaranti
     repair = chats(llmock)[-1].body["messages"][-1]["content"]
     assert repair.startswith('The data do not support turn 4: "arm of" (site)')
     assert len(chats(llmock)) == 3 + 1
+
+
+def test_a_share_of_the_rows_calls_a_classifier_and_is_not_asked_for(tmp_path: Path, llmock: LLMock) -> None:
+    services = online(tmp_path, llmock)
+    manifest = label.run(config(modelcall_share=0.5), stored(services, "validated", rows(40)), services=services)
+    made = list(services.storage.rows(manifest))
+    called = [row for row in made if row.prompt_version == "modelcall-1"]
+    assert len(made) == 40
+    assert 10 < len(called) < 30
+    assert {row.writer for row in called} == {"code"}
+    assert len(chats(llmock)) == 40 - len(called)

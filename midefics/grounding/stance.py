@@ -71,8 +71,9 @@ def clauses(text: str) -> Iterator[tuple[int, int]]:
 def stance(clause: str, start: int, end: int) -> Stance:
     """How the words from `start` to `end` of a clause are meant."""
     before, after = clause[:start], clause[end:]
-    generic = _GENERIC_AFTER.match(after) and _ONE_OF_MANY_BEFORE.search(before)
-    generic = generic or (_SUBJECT_BEFORE.search(before) and _KIND_AFTER.match(after) and not _SEEN.search(after))
+    one_of_many = bool(_GENERIC_AFTER.match(after) and _ONE_OF_MANY_BEFORE.search(before))
+    whole_kind = bool(_SUBJECT_BEFORE.search(before) and _KIND_AFTER.match(after)) and not _SEEN.search(after)
+    generic = one_of_many or whole_kind
     if _OPEN.search(before) or _OPEN_AFTER.match(after) or generic:
         return "open"
     if _DENIED_AFTER.match(after):

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from midefics.config import RunConfig
 from midefics.errors import DataError
 from midefics.grounding import kinds, problems, told
 from midefics.grounding.repetition import Questions
+from midefics.model_calls import compose
 from midefics.prompts import OF_SOURCE, VQA, Prompt, load_prompt
 from midefics.records import Manifest, Rejected, Row, Scalar, Turn
 from midefics.services import Services
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 OFFLINE = "offline"
 OFFLINE_VERSION = "offline-1"
+MODEL_CALLS, MODEL_CALLS_VERSION = "code", "modelcall-1"
 
 
 class Labels(NamedTuple):
@@ -51,11 +53,11 @@ def run(config: RunConfig, *validated: Manifest, services: Services) -> Manifest
     started = time.monotonic()
     rows = sum(manifest.rows for manifest in validated)
     log.info("label: %s rows of %s", rows, ", ".join(manifest.uri for manifest in validated))
-    labels = _asked(config, validated, services) if _online(services) else _offline(validated, services)
+    labels = _asked(config, validated, services) if _online(services) else _offline(config, validated, services)
     _require_enough(labels, config.label.max_bad_share)
     questions = Questions(config.label.max_same_question_share)
     with services.storage.draft("conversations", sorted(manifest.digest for manifest in validated)) as draft:
-        for row in rows_by_id(services.storage, validated):
+        for row in _rows(config, validated, services):
             draft.take(_thinned(_labelled(row, labels), labels, questions))
         if not draft.rows:
             raise DataError(
@@ -88,16 +90,25 @@ def estimate(config: RunConfig, *validated: Manifest, services: Services) -> dic
     }
 
 
+def _rows(config: RunConfig, manifests: Sequence[Manifest], services: Services) -> Iterator[Row]:
+    """Every row in the order of the ids; `label.modelcall_share` of them have a conversation that calls a classifier."""
+    for row in rows_by_id(services.storage, manifests):
+        chosen = int(row.image_sha256[:8], 16) < config.label.modelcall_share * 2**32
+        turns = compose(row.source, row.metadata, row.image_sha256) if chosen and not row.turns else ()
+        update = {"turns": turns, "writer": MODEL_CALLS, "prompt_version": MODEL_CALLS_VERSION}
+        yield row.model_copy(update=update) if turns else row
+
+
 def _online(services: Services) -> bool:
     return bool(services.settings.openai_api_key or services.settings.openai_base_url)
 
 
-def _offline(manifests: Sequence[Manifest], services: Services) -> Labels:
+def _offline(config: RunConfig, manifests: Sequence[Manifest], services: Services) -> Labels:
     log.info(
         "label: the offline writer fills templates and is no language model; set OPENAI_API_KEY or OPENAI_BASE_URL for one"
     )
     labels = Labels(OFFLINE, {}, {}, {"writer": OFFLINE, "prompt_version": OFFLINE_VERSION})
-    for row in rows_by_id(services.storage, manifests):
+    for row in _rows(config, manifests, services):
         if not row.turns:
             labels.versions[row.id] = OFFLINE_VERSION
             labels.written[row.id] = _composed(row)
@@ -115,7 +126,7 @@ def _composed(row: Row) -> Written:
 def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services) -> Labels:
     log.info("label: %s at %s writes", config.label.model, services.settings.openai_base_url or OPENAI_URL)
     requests = _requests(config, manifests, services)
-    rows = {row.id: (row.source, row.metadata) for row in rows_by_id(services.storage, manifests) if not row.turns}
+    rows = {row.id: (row.source, row.metadata) for row in _rows(config, manifests, services) if not row.turns}
 
     def check(identifier: str, turns: tuple[Turn, ...]) -> Objection | None:
         found = problems(*rows[identifier], turns)
@@ -152,7 +163,7 @@ def _requests(config: RunConfig, manifests: Sequence[Manifest], services: Servic
             prompt_version=prompt(row.source).version,
             input_digest=_input_digest(row),
         )
-        for row in rows_by_id(services.storage, manifests)
+        for row in _rows(config, manifests, services)
         if not row.turns
     }
 
