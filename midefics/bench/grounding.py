@@ -1,8 +1,8 @@
 """Rows in, precision and recall of the grounding checker out: on good conversations and on corrupted ones, by kind.
 
-The phrasings measured were written when the rules stood, and what they showed has widened the rules since. At first sight of
-three such sets the checker had a precision of 0.74 to 0.82 and a recall of 0.87 to 0.98: so much is to be expected of a
-writer nobody has seen. Rows are the drawn archives' and, where ../shared/data is there, real ones of ISIC and ROCO's captions.
+The phrasings measured were written when the rules stood, and what they showed has widened the rules since. At first sight of four
+such sets, one after the other, precision was 0.75, 0.82, 0.74 and 0.93, recall 0.98, 0.87, 0.91 and 0.97: that is what to expect
+of a writer nobody has seen. Rows are the drawn archives' and, where ../shared/data is there, real ones of ISIC and ROCO's captions.
 """
 
 import random

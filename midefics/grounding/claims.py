@@ -33,7 +33,7 @@ _ABOUT_ADVICE = re.compile(
 )
 _HYPOTHETICAL = re.compile(
     r"\b(?:(?:might|may|could)(?! (?:you|we|I)\b)|possib\w+|typical\w*|usual\w*|common\w*|warning|in general|generally|alternatives?|differential|"
-    r"rul\w+ out|exclud\w+|causes?|reasons?|risks?|complications?|signs? (?:make|of|that)|suspicious|look for|alike|become|in some cases|doctors|radiologists|people|differ\w*|good for|purpose|worst|best|settle\w*|tests?|in general|to do|look out|watch|worr\w+|alarm\w*)\b|^\W*what (?:is an? [\w -]+|are (?!the)\w+s)\?\W*$",
+    r"rul\w+ out|exclud\w+|causes?|reasons?|risks?|complications?|signs? (?:make|of|that)|suspicious|look for|alike|become|in some cases|would (?:change|make|worry|prompt|call)|doctors|radiologists|people|differ\w*|good for|purpose|worst|best|settle\w*|tests?|in general|to do|look out|watch|worr\w+|alarm\w*)\b|^\W*what (?:is an? [\w -]+|are (?!the)\w+s)\?\W*$",
     re.IGNORECASE,
 )
 """A question after what may be, or what is so in general: lists that answer it claim nothing."""
