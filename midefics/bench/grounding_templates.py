@@ -1,7 +1,7 @@
 """Conversations that say nothing without ground: questions and answers with gaps for what a row knows.
 
 Each is told in another voice, with the hedges, negations, general remarks and advice that a language model writes. A gap is
-`{name}`; a template is for the rows that can fill all its gaps. The checker was tuned on the first table; the second was
+`{name}`; a template is for the rows that can fill all its gaps. The checker was written against the first table; the second was
 written afterwards, and serves to measure it.
 """
 
