@@ -185,7 +185,11 @@ class LabelConfig(Record):
     prices: dict[str, PriceConfig] = Field(default_factory=dict)
     """By model, in place of the table in `services/prices.py`: `{gpt-4o-mini: {prompt: 0.15, completion: 0.6}}`."""
     max_bad_share: Probability = 0.25
-    """Fail when a larger share of the answers can't be parsed or had to be given up."""
+    """Fail when a larger share of the answers can't be parsed, say what the metadata don't support, or had to be given up."""
+    modelcall_share: Probability = 0.0
+    """Of the images that a classifier of the catalogue fits, so many get a conversation that calls it; composed, not asked for."""
+    max_same_question_share: Probability = 0.25
+    """Of a model's conversations, so many may ask (nearly) the same; later ones lose that turn, but never their first."""
 
 
 class AssembleConfig(Record):

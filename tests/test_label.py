@@ -325,3 +325,31 @@ def test_a_budget_stops_a_run_and_keeps_what_was_answered(tmp_path: Path, llmock
     assert (manifest.rows, len(chats(llmock))) == (40, 40)
     costs = [row.labelling["cost"] for row in services.storage.rows(manifest)]
     assert all(isinstance(cost, float) and cost > 0 for cost in costs)
+
+
+def test_a_conversation_without_ground_is_repaired_once_and_else_put_in_quarantine(
+    tmp_path: Path, llmock: LLMock
+) -> None:
+    wrong = json.dumps({"turns": [*TURNS[:3], {"question": "Where is it?", "answer": "On the left arm of Mrs Smith."}]})
+    llmock.add(*(Reply(text=text, match=CHAT) for text in (wrong, GOOD, GOOD, wrong)))
+    services = online(tmp_path, llmock, wrong)
+    given = stored(services, "validated", rows(3))
+    manifest = label.run(config(concurrency=1, max_bad_share=0.5), given, services=services)
+    rejected = list(services.storage.rejected(manifest))
+    assert {row.reason for row in rejected} == {"not grounded"}
+    assert {row.detail for row in rejected} == {"side, site"}
+    assert (manifest.rows, len(rejected)) == (2, 1)
+    repair = chats(llmock)[-1].body["messages"][-1]["content"]
+    assert repair.startswith('The data do not support turn 4: "arm of" (site)')
+    assert len(chats(llmock)) == 3 + 2
+
+
+def test_a_share_of_the_rows_calls_a_classifier_and_is_not_asked_for(tmp_path: Path, llmock: LLMock) -> None:
+    services = online(tmp_path, llmock)
+    manifest = label.run(config(modelcall_share=0.5), stored(services, "validated", rows(40)), services=services)
+    made = list(services.storage.rows(manifest))
+    called = [row for row in made if row.prompt_version == "modelcall-1"]
+    assert len(made) == 40
+    assert 10 < len(called) < 30
+    assert {row.writer for row in called} == {"code"}
+    assert len(chats(llmock)) == 40 - len(called)

@@ -119,7 +119,7 @@ def test_a_row_keeps_how_it_was_written(tmp_path: Path, faulty: str) -> None:
     (row,) = services.storage.rows(label.run(config(), stored(services, "validated", rows(1)), services=services))
     # a failure, an answer that can't be read, and its repair: three attempts, two of them paid: 11 x 0.5 + 7 x 1.5 = 16 each
     assert row.labelling == {
-        "attempts": 3, "checks": "format", "completion_tokens": 14, "cost": 32e-6, "fingerprint": "fp_1",
+        "attempts": 3, "checks": "format, grounding", "completion_tokens": 14, "cost": 32e-6, "fingerprint": "fp_1",
         "prompt_tokens": 22,
     }  # fmt: skip
 

@@ -17,7 +17,7 @@ from midefics.errors import ConfigError
 from midefics.records import Record
 from midefics.services import Services
 
-BENCHMARKS = ("data", "label", "validation")
+BENCHMARKS = ("data", "grounding", "label", "validation")
 REPETITIONS = 3
 NOTEBOOK, BOUND = "the notebook's way", "the bound"
 

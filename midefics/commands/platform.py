@@ -52,7 +52,7 @@ def down(debug: Debug = False) -> None:
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="data, label, validation, or all.")] = "all",
+    name: Annotated[str, typer.Argument(help="data, grounding, label, validation, or all.")] = "all",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

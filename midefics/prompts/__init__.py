@@ -14,7 +14,8 @@ from typing import NamedTuple
 from midefics.records import Scalar
 
 VQA = "vqa-1"
-"""The prompt that label uses."""
+"""The prompt of a source that has none of its own."""
+OF_SOURCE = {"isic": "vqa-isic-1", "mura": "vqa-mura-1", "roco": "vqa-roco-1"}
 NEVER_SENT = re.compile(
     r"(^|_)(id|ids|patient|lesion|group|attribution|licen[cs]e|path|file|date|day|split)$", re.IGNORECASE
 )

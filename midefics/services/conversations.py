@@ -11,6 +11,8 @@ from midefics.records import Record, Scalar, Turn
 from midefics.services.ledger import Answer
 from midefics.services.llm import Request
 
+UNGROUNDED = "not grounded"
+"""Reason of a row whose conversation says what its metadata do not support."""
 MAX_DETAIL = 1000
 """Characters of an unreadable answer that are kept."""
 _FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
@@ -67,30 +69,34 @@ def parse_conversation(text: str) -> tuple[Turn, ...]:
     return tuple(Turn(question=turn.question, answer=turn.answer) for turn in conversation.turns)
 
 
-def read(*answers: Answer) -> Written:
+def read(request: Request, *answers: Answer) -> Written:
     """What the last of a row's answers amounts to: the one that needs no repair, or has been its one."""
     text = answers[-1].text
     try:
-        return Written(parse_conversation(text), labelling=_labelling(answers))
+        turns = parse_conversation(text)
     except ValueError as problem:
         return Written((), "unreadable answer", f"{problem}: {text}"[:MAX_DETAIL])
+    if objection := request.objection(turns):
+        return Written((), UNGROUNDED, objection.detail)
+    return Written(turns, labelling=_labelling(answers))
 
 
 def repair_for(request: Request, answer: Answer) -> Request | None:
-    """The request that asks for an unreadable answer again; None where it can be read."""
+    """The request that asks again for what can't be read or is objected to; None where all is well."""
     try:
-        parse_conversation(answer.text)
+        turns = parse_conversation(answer.text)
     except ValueError as problem:
-        return repair_of(request, answer.text, str(problem))
-    return None
+        return repair_of(request, answer.text, f"That can't be read ({problem}).")
+    objection = request.objection(turns)
+    return repair_of(request, answer.text, objection.told) if objection else None
 
 
 def repair_of(request: Request, text: str, problem: str) -> Request:
-    """Asks for the same again, with the answer that can't be read and what is wrong with it."""
+    """Asks for the same again, with the answer that won't do and what is wrong with it."""
     # An answer that was cut off needs more room, not another try at the same length.
     messages = (
         {"role": "assistant", "content": text},
-        {"role": "user", "content": f"That can't be read ({problem}). Answer again with the JSON object alone."},
+        {"role": "user", "content": f"{problem} Answer again with the JSON object alone."},
     )
     return request.model_copy(update={"messages": request.messages + messages, "max_tokens": request.max_tokens * 2})
 
@@ -103,5 +109,5 @@ def _labelling(answers: Sequence[Answer]) -> dict[str, Scalar]:
         "completion_tokens": sum(answer.completion_tokens for answer in answers),
         "cost": None if None in costs else sum(cost or 0 for cost in costs) / 1_000_000,
         "attempts": sum(answer.attempts for answer in answers),
-        "checks": "format",
+        "checks": "format, grounding",
     }

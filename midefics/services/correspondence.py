@@ -99,12 +99,12 @@ def settled(
     for window in _windows(asked):
         looked_up = iter(_look_up([request for _, request in window if request], ledger))
         for asker, request in window:
-            yield asker, _became(next(looked_up), problems) if request else None
+            yield asker, _became(request, next(looked_up), problems) if request else None
 
 
-def _became(found: _LookedUp, problems: dict[str, str]) -> Written:
+def _became(request: Request, found: _LookedUp, problems: dict[str, str]) -> Written:
     if found.missing is None:
-        return read(*found.answers)
+        return read(request, *found.answers)
     return Written((), "no answer", problems.get(found.missing.key, "it was not asked for"))
 
 

@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pydantic import Field
+
 from midefics.config import LabelConfig, Settings
 from midefics.errors import ServiceError
-from midefics.records import Digest, Record
+from midefics.records import Digest, Record, Turn
 from midefics.services.breaker import Breaker
 from midefics.services.budget import Budget, NoBudget
 from midefics.services.capacity import Capacity
@@ -50,6 +52,19 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 CHARACTERS_PER_TOKEN = 4
 
 
+class Objection(NamedTuple):
+    """Why a conversation that can be read is not taken."""
+
+    detail: str
+    """For the quarantine: no word of what was said."""
+    told: str
+    """For the model, which is asked for repair once."""
+
+
+Check = Callable[[tuple[Turn, ...]], Objection | None]
+"""Judges a conversation by what is known of its image."""
+
+
 class Request(Record):
     """One chat completion, whole: nothing else decides the answer."""
 
@@ -60,6 +75,12 @@ class Request(Record):
     max_tokens: int
     prompt_version: str
     input_digest: Digest
+    check: Check | None = Field(None, exclude=True, repr=False)
+    """What the answer's conversation must pass beside being readable; no part of the request itself."""
+
+    def objection(self, turns: tuple[Turn, ...]) -> Objection | None:
+        """What the check has against a conversation."""
+        return self.check(turns) if self.check else None
 
     @property
     def key(self) -> str:

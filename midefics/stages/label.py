@@ -9,19 +9,22 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 from midefics.config import RunConfig
 from midefics.errors import DataError
-from midefics.prompts import VQA, Prompt, load_prompt
-from midefics.records import Manifest, Rejected, Row, Scalar
+from midefics.grounding import kinds, problems, told
+from midefics.grounding.repetition import Questions
+from midefics.model_calls import compose
+from midefics.prompts import OF_SOURCE, VQA, Prompt, load_prompt
+from midefics.records import Manifest, Rejected, Row, Scalar, Turn
 from midefics.services import Services
 from midefics.services.batches import correspond_in_batches
-from midefics.services.conversations import Written
+from midefics.services.conversations import UNGROUNDED, Written
 from midefics.services.correspondence import Line, correspond, settled
 from midefics.services.estimates import estimated
-from midefics.services.llm import Request
+from midefics.services.llm import Objection, Request
 from midefics.services.merging import rows_by_id
 from midefics.services.preflight import OPENAI_URL
 from midefics.services.spending import budget_for
@@ -31,6 +34,7 @@ log = logging.getLogger(__name__)
 
 OFFLINE = "offline"
 OFFLINE_VERSION = "offline-1"
+MODEL_CALLS, MODEL_CALLS_VERSION = "code", "modelcall-1"
 
 
 class Labels(NamedTuple):
@@ -94,19 +98,26 @@ def run(config: RunConfig, *validated: Manifest, services: Services, wait: str =
     started = time.monotonic()
     rows = sum(manifest.rows for manifest in validated)
     log.info("label: %s rows of %s", rows, ", ".join(manifest.uri for manifest in validated))
-    labels = _asked(config, validated, services, wait != "no") if _online(services) else _offline(validated, services)
-    tally = Tally()
+    labels = (
+        _asked(config, validated, services, wait != "no")
+        if _online(services)
+        else _offline(config, validated, services)
+    )
+    tally, questions = Tally(), Questions(config.label.max_same_question_share)
     with services.storage.draft("conversations", sorted(manifest.digest for manifest in validated)) as draft:
         for row, written in labels.written:
             if written:
                 tally.count(row, written, labels.version(row))
-            draft.take(_labelled(row, written, labels))
+            outcome = _labelled(row, written, labels)
+            draft.take(_thinned(outcome, questions) if written and labels.writer != OFFLINE else outcome)
         tally.require_enough(config.label.max_bad_share)
         if not draft.rows:
             raise DataError(
                 "label: no row has a conversation; look at the quarantine of validate, or at label in the log"
             )
         draft.facts |= {"writer": labels.writer, "prompt_version": ", ".join(sorted(tally.versions))} | labels.facts
+        if questions.thinned:
+            draft.facts["turns_thinned"] = questions.thinned
     out, seconds = draft.manifest.rows, time.monotonic() - started
     log.info("label: %s rows in, %s out, %s rejected, %.1f s", rows, out, rows - out, seconds)
     return draft.manifest
@@ -129,12 +140,12 @@ def _online(services: Services) -> bool:
     return bool(services.settings.openai_api_key or services.settings.openai_base_url)
 
 
-def _offline(manifests: Sequence[Manifest], services: Services) -> Labels:
+def _offline(config: RunConfig, manifests: Sequence[Manifest], services: Services) -> Labels:
     log.info(
         "label: the offline writer fills templates and is no language model; set OPENAI_API_KEY or OPENAI_BASE_URL for one"
     )
     facts: dict[str, Scalar] = {"writer": OFFLINE, "prompt_version": OFFLINE_VERSION}
-    rows = rows_by_id(services.storage, manifests)
+    rows = _rows(config, manifests, services)
     return Labels(
         OFFLINE, ((row, None if row.turns else _composed(row)) for row in rows), lambda _: OFFLINE_VERSION, facts
     )
@@ -142,7 +153,24 @@ def _offline(manifests: Sequence[Manifest], services: Services) -> Labels:
 
 def _composed(row: Row) -> Written:
     turns = source(row.source).conversation(row.metadata)
-    return Written(turns) if turns else Written((), "no conversation", "its metadata support none")
+    if not turns:
+        return Written((), "no conversation", "its metadata support none")
+    objection = _objection(row.source, row.metadata, turns)
+    return Written((), UNGROUNDED, objection.detail) if objection else Written(turns)
+
+
+def _objection(source_name: str, metadata: dict[str, Scalar], turns: tuple[Turn, ...]) -> Objection | None:
+    found = problems(source_name, metadata, turns)
+    return Objection(kinds(found), f"The data do not support {told(found)}.") if found else None
+
+
+def _rows(config: RunConfig, manifests: Sequence[Manifest], services: Services) -> Iterator[Row]:
+    """Every row in the order of the ids; `label.modelcall_share` of them have a conversation that calls a classifier."""
+    for row in rows_by_id(services.storage, manifests):
+        chosen = int(row.image_sha256[:8], 16) < config.label.modelcall_share * 2**32
+        turns = compose(row.source, row.metadata, row.image_sha256) if chosen and not row.turns else ()
+        update = {"turns": turns, "writer": MODEL_CALLS, "prompt_version": MODEL_CALLS_VERSION}
+        yield row.model_copy(update=update) if turns else row
 
 
 def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services, wait: bool) -> Labels:
@@ -175,7 +203,7 @@ def requests_for(
 ) -> Iterator[tuple[Row, Request | None]]:
     """Every row, in the order of their ids, with a request where it has no turns."""
     base_url = services.settings.openai_base_url or OPENAI_URL
-    for row in rows_by_id(services.storage, manifests):
+    for row in _rows(config, manifests, services):
         prompt = _prompt(row.source)
         yield (
             row,
@@ -189,13 +217,14 @@ def requests_for(
                 max_tokens=config.label.max_tokens,
                 prompt_version=prompt.version,
                 input_digest=_input_digest(row),
+                check=partial(_objection, row.source, row.metadata),
             ),
         )
 
 
 @cache
 def _prompt(source_name: str) -> Prompt:
-    return load_prompt(VQA, source(source_name).glossary)
+    return load_prompt(OF_SOURCE.get(source_name, VQA), source(source_name).glossary)
 
 
 def _input_digest(row: Row) -> str:
@@ -211,3 +240,10 @@ def _labelled(row: Row, written: Written | None, labels: Labels) -> Row | Reject
         return Rejected(id=row.id, source=row.source, reason=reason, detail=detail, origin=row.image_sha256)
     by = {"writer": labels.writer, "prompt_version": labels.version(row), "labelling": dict(written.labelling)}
     return row.model_copy(update={"turns": written.turns} | by)
+
+
+def _thinned(outcome: Row | Rejected, questions: Questions) -> Row | Rejected:
+    """Only what a model wrote: the offline writer has few phrasings, an archive's own questions are its own."""
+    if isinstance(outcome, Rejected):
+        return outcome
+    return outcome.model_copy(update={"turns": questions.thin(outcome.turns)})

@@ -1,0 +1,63 @@
+"""A text in, what an assistant must never say out: where its knowledge comes from, how much to take, that it is certain."""
+
+import re
+from collections.abc import Iterator
+
+LEAK, DOSAGE, CERTAINTY = "leak", "dosage", "certainty"
+
+_LEAKS = re.compile(
+    r"\b(?:meta-?data|dictionary|JSON|data-?set|data ?base|key-?words?)\b"
+    r"|\b(?:provided|given|available|supplied|input|above|accompanying) (?:information|data|details|description|context|text|fields?|record|caption|input)\b"
+    r"|\b(?:information|data|details|description|caption|text|record|archive|report|field)s? (?:that (?:was|were|is) )?(?:provided|given|supplied|available)\b"
+    r"|(?:\b(?:not|never|nor)|n['’]t) (?:been |explicitly |specifically |directly )?(?:specified|provided|mentioned|given|stated|listed|recorded|documented|supplied|indicated|included|available)\b"
+    r"|\b(?:the|this|its|image|figure|original) captions?\b|\bcaption (?:says?|states?|mentions?|describes?)\b"
+    r"|\b(?:according to|based on|from) the (?:data|information|record|records|description|text|archive|labels?|fields?|file)\b"
+    r"|\bthe (?:data|record|records|archive|description|text|fields?|entry|label) (?:says?|states?|lists?|mentions?|indicates?|shows?|does|do|gives?|tells?|contains?|field)\b"
+    r"|\bno (?:further |additional |more |other |such )?(?:information|data|details) (?:is|are|was|were|about|on|regarding)\b"
+    r"|\b(?:unspecified|undisclosed)\b|\b(?:benign_malignant|age_approx|anatom_site\w*|image_type|study_label|body_part|archive_split|diagnosis_confirm_type|mel_\w+|patient_(?:sex|age))\b"
+    r"|\bISIC_\d+|\bROCO_\d+|\bas an AI\b|\b(?:cannot|can['’]t|unable to) (?:see|view|access) (?:the|this|any) (?:image|picture)\b"
+    r"|\bwas I (?:given|told)\b|\bI (?:was|am|have|had|wasn['’]t|haven['’]t) (?:not |never )?(?:been )?(?:given|told|provided)\b|\b(?:archive|entry|record|metadata|data-?set)['’]s\b|\bin the (?:description|caption|record|entry|archive|data)\b|\[(?:name|date|id|number|place|contact)\]",
+    re.IGNORECASE,
+)
+_DOSAGES = re.compile(
+    r"\b\d+(?:[.,]\d+)?(?:\s?[-–]\s?\d+)?[ -]?(?:mg|µg|μg|mcg|milligrams?|micrograms?|grams?|g|ml|millilit(?:re|er)s?|IU|units?|Gy|tablets?|pills?|capsules?|drops|puffs)(?:/\w+)?\b"
+    r"|\b(?:once|twice|(?:two|three|four|\d) times) (?:a|per|every) day\b|\b(?:once|twice|(?:two|three|four|\d) times) daily\b|\bevery (?:four|six|eight|twelve|\d+) hours\b"
+    r"|\b(?:one|two|three) (?:tablets?|pills?|capsules?|puffs|drops)\b|\b\d+ ?% (?:cream|ointment|gel|solution)\b",
+    re.IGNORECASE,
+)
+_CERTAIN = re.compile(
+    r"\b(?:definite(?:ly)?|certain(?:ly|ty)?|undoubtedly|unquestionably|unequivocal(?:ly)?|conclusive(?:ly)?|indisputabl[ey])\b|\bwithout (?:a |any )?(?:doubt|question)\b"
+    r"|\b(?:beyond|no) (?:any |a |reasonable )*doubt\b|\b100 ?(?:%|per ?cent\b)|\bfor (?:sure|certain)\b|\b(?:is|are|was|has been|have been) (?:\w+ )?(?:confirmed|proven)\b"
+    r"|\b(?:confirmed|proven) (?:by|as|on|to be|diagnosis)\b|\b(?:histologically|biopsy)[- ](?:confirmed|proven)\b|\bsurely\b|\bguaranteed?\b|\b(?:absolutely|completely) (?:sure|certain)\b",
+    re.IGNORECASE,
+)
+_COURTESY = re.compile(r"^\W*(?:certainly|definitely|sure|surely|absolutely)\s*[,.!:–—-]\s*", re.IGNORECASE)
+"""An answer that begins so is glad to help."""
+_NOT_CERTAIN = re.compile(
+    r"\b(?:not|no|never|nothing|nobody|none|neither|cannot|can['’]t|n['’]t|only|without|need\w*|should|must|to be|if|until|unless|may|might|could|would|once|after|before|more|before anything is|how|until it)\b[^.;]*$",
+    re.IGNORECASE,
+)
+
+
+def leaks(text: str, allowed: str) -> Iterator[str]:
+    """Words that betray what was in front of the writer; those that `allowed` has are its own."""
+    return _outside(_LEAKS, text, allowed)
+
+
+def dosages(text: str, allowed: str) -> Iterator[str]:
+    """Amounts of a drug, and how often to take it."""
+    return _outside(_DOSAGES, text, allowed)
+
+
+def certainties(text: str, allowed: str) -> Iterator[str]:
+    """Words that make a finding certain, where nothing before them in the sentence takes it back."""
+    for found in _CERTAIN.finditer(_COURTESY.sub("", text)):
+        before = re.split(r"[.:;!?]\s", found.string[: found.start()])[-1]
+        doubtful = _NOT_CERTAIN.search(before) and not found.group().lower().startswith(("without", "no", "beyond"))
+        if not doubtful and found.group().lower() not in allowed.lower():
+            yield found.group()
+
+
+def _outside(pattern: re.Pattern[str], text: str, allowed: str) -> Iterator[str]:
+    known = allowed.lower()
+    return (found.group() for found in pattern.finditer(text) if found.group().lower() not in known)

@@ -1,0 +1,102 @@
+"""A text in, the ages and sizes that it states out, as ranges: `in her forties` is 40 to 49, `5 mm` 5 to 5."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from midefics.grounding.stance import Stance, clauses, stance
+from midefics.grounding.vocabulary import AGE, SIZE
+
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_ONES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_WORDS = {word: 20 + 10 * place for place, word in enumerate(_TENS)} | {
+    f"{ten}-{one}": 20 + 10 * place + 1 + unit for place, ten in enumerate(_TENS) for unit, one in enumerate(_ONES)
+}
+_NUMBER = rf"(?:\d{{1,3}}|(?:{'|'.join(_TENS)})(?:[- ](?:{'|'.join(_ONES)}))?)"
+_AGES = (
+    re.compile(rf"(?P<years>{_NUMBER})[- ](?:years?|yrs?|y)[- ](?:old|of age)", re.IGNORECASE),
+    re.compile(
+        rf"\b(?:aged|age (?:of|is|was)(?: about| around| approximately)?|at age)\s+(?P<years>{_NUMBER})\b(?! ?[%m])",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"\b(?:is|was|about|around|approximately)\s+(?P<years>{_NUMBER})\s+(?:years|yrs)\b(?! (?:ago|later|after|before|apart|of))",
+        re.IGNORECASE,
+    ),
+)
+_DECADE = re.compile(
+    r"\b(?:(?:early|mid|late)[- ])?(?:in )?(?:his|her|their|the patient's) (?:early |mid-?|late |mid )?(?P<decade>\d0s|twenties|thirties|forties|fifties|sixties|seventies|eighties|nineties)\b",
+    re.IGNORECASE,
+)
+_DECADES = ("twenties", "thirties", "forties", "fifties", "sixties", "seventies", "eighties", "nineties")
+_STAGES = (
+    (re.compile(r"\b(?:newborn|neonate|infant|baby|toddler)\b", re.IGNORECASE), 0, 4),
+    (re.compile(r"\b(?:a|the|this) (?:\w+ )?(?:child|boy|girl)\b|\bpa?ediatric patient\b", re.IGNORECASE), 0, 17),
+    (re.compile(r"\b(?:a|an|the|this) (?:teenager|adolescent|teenage \w+)\b", re.IGNORECASE), 10, 19),
+    (
+        re.compile(r"\b(?:a|an|the|this) (?:elderly|old) (?:\w+ )?(?:patient|person|man|woman|adult)\b", re.IGNORECASE),
+        60,
+        130,
+    ),
+)
+_ASKS_AGE = re.compile(
+    r"\b(?:how old|what age|which age|the age|age group|how many years|is age|patient old|person old|(?:patient|person)(?:'s|’s) age)\b|^\W*(?:and )?(?:age|years)\b",
+    re.IGNORECASE,
+)
+_BARE_YEARS = re.compile(rf"\b(?P<years>{_NUMBER})\b", re.IGNORECASE)
+_LENGTH = r"(?P<number>\d+(?:[.,]\d+)?)(?:\s?(?:[x×*–-]|by|to)\s?(?P<more>\d+(?:[.,]\d+)?(?:\s?(?:[x×*]|by)\s?\d+(?:[.,]\d+)?)?))?"
+_SIZE = re.compile(
+    rf"(?<![\d.,]){_LENGTH}[- ]?(?P<unit>mm|cm|millimet(?:re|er)s?|centimet(?:re|er)s?)(?!\w|[²³2-3])(?! (?:safety )?margins?)",
+    re.IGNORECASE,
+)
+_LIMIT = re.compile(
+    r"\b(?:larger|greater|more|wider|bigger|thicker|smaller|less|over|above|below|under|exceed\w*|at least|up to)\b[^,]*$|\bmargins?\b",
+    re.IGNORECASE,
+)
+
+
+class Measure(NamedTuple):
+    """A stated age in years or size in millimetres, as the range it allows."""
+
+    kind: str
+    low: float
+    high: float
+    stance: Stance
+    words: str
+
+
+def measures(text: str, question: str = "") -> Iterator[Measure]:
+    """Ages and sizes that a text states; a bare number counts as an age where the question asks for one."""
+    for start, end in clauses(text):
+        yield from _ages(text[start:end], bool(_ASKS_AGE.search(question)))
+        yield from _sizes(text[start:end])
+
+
+def _ages(clause: str, asked: bool) -> Iterator[Measure]:
+    taken: set[int] = set()
+    for pattern in (*_AGES, *((_BARE_YEARS,) if asked else ())):
+        for found in pattern.finditer(clause):
+            if found.start("years") not in taken:
+                taken.add(found.start("years"))
+                years = _years(found["years"])
+                yield Measure(AGE, years, years, stance(clause, *found.span()), found.group())
+    for found in _DECADE.finditer(clause):
+        word = found["decade"].lower()
+        low = int(word[:2]) if word[0].isdigit() else 20 + 10 * _DECADES.index(word)
+        yield Measure(AGE, low, low + 9, stance(clause, *found.span()), found.group())
+    for pattern, low, high in _STAGES:
+        for found in pattern.finditer(clause):
+            yield Measure(AGE, low, high, stance(clause, *found.span()), found.group())
+
+
+def _years(text: str) -> float:
+    return float(text) if text.isdigit() else float(_WORDS[text.lower().replace(" ", "-")])
+
+
+def _sizes(clause: str) -> Iterator[Measure]:
+    for found in _SIZE.finditer(clause):
+        meant = "open" if _LIMIT.search(clause[: found.start()]) else stance(clause, *found.span())
+        factor = 10 if found["unit"].lower().startswith("c") else 1
+        for number in re.findall(r"\d+(?:[.,]\d+)?", f"{found['number']} {found['more'] or ''}"):
+            size = factor * float(number.replace(",", "."))
+            yield Measure(SIZE, size, size, meant, found.group())

@@ -1,0 +1,86 @@
+"""A place in a sentence in, how what stands there is meant out: asserted, denied, or left open.
+
+A clause is read on its own: `not malignant, but it may grow` denies the one and leaves the other open. What counts within
+it is what stands before the place (`no`, `may be`, `to rule out`), or straight after it (`is possible`, `is not seen`).
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+Stance = Literal["asserted", "denied", "open"]
+
+_BOUNDARY = re.compile(
+    r"[.;:!?](?=\s|$)|\s[–—-]\s|,?\s+(?=(?:but|however|although|though|whereas|because|since|so|therefore)\b)"
+    r"|,?\s+(?=and (?:it|the|this|there|its|he|she|they|no|not|shows?|is|was|has|may|might|could|should)\b)"
+    r"|,\s+(?=(?:it|this|that|the|there|which|he|she|they|with|showing|not|no|as)\b)",
+    re.IGNORECASE,
+)
+_OPEN = re.compile(
+    r"\b(?:may|might|could|(?<!\bI )(?<!\bwe )would|should|possibl[ey]|possibilit(?:y|ies)|perhaps|maybe|suspicious|suspicion|suspect\w*|rul(?:e|es|ed|ing) out|"
+    r"exclud\w*|if|whether|unless|once|differential|consider\w*|risks?|concern\w*|usually|often|typically|generally|"
+    r"sometimes|in general|commonly|such as|for example|e\.g|protect\w* against|prevent\w*|(?:becom|develop)(?:e|es|ing)?|"
+    r"(?:screen\w*|check\w*|watch\w*|look\w*|monitor\w*|examin\w*|search\w*|rest\w*|evaluat\w*|assess\w*) (?:out )?for|turns? into|(?:find|detect|spot|recogni[sz]e|catch) (?:early )?signs of|depends?|uncertain|unclear|cannot (?:say|tell|be)|"
+    r"unlike|compared (?:with|to)|in contrast to|instead of|rather than|as opposed to|differ\w* from|distinguish\w*|"
+    r"versus|vs|can(?! (?:be |clearly )*(?:seen|see|recogni\w+|identif\w+|observed?|noted|appreciated|found)))\b",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(
+    r"\b(?:no|not(?! only| just)|never|nor|without(?! contrast)|none|absence of|free of|negative for|lacks?|rather than|nothing|nobody|neither)\b|n['’]t\b",
+    re.IGNORECASE,
+)
+_OPEN_AFTER = re.compile(
+    r"\W*(?:(?:is|are|was|remains?|has|have)\W+(?:also\W+|been\W+|still\W+)*(?:possible|suspected|uncertain|unclear|conceivable|considered)\b"
+    r"|can(?:not| not)? be (?:ruled out|excluded)|(?:is|are) not (?:excluded|ruled out))"
+    r"|.*\b(?:should|must|have|has|had|needs?|is|are|ought) (?:still |also |first )*(?:to )?be (?:ruled out|excluded|considered|thought of|kept in mind)\b"
+    r"|.*\b(?:typical|common|frequent|usual|possible|conceivable|in general|in question|would|might be|may be|could be)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_DENIED_AFTER = re.compile(
+    r"\W*(?:(?:is|are|was|were) (?:absent|not (?:seen|present|visible|shown|evident|identified|on it|on the|in it|in the|part))"
+    r"|(?:has|have) been (?:excluded|ruled out)|(?:was|were) (?:excluded|ruled out))\b",
+    re.IGNORECASE,
+)
+_GENERIC_AFTER = re.compile(
+    r"\W*(?:\w+\W+){0,2}?(?:usually|often|typically|generally|commonly|sometimes|may|might|could|would|can(?! be seen)|tends?|differs?|grows?|spreads?|arises?|occurs?|needs?|must|never|looks?|begins?|starts?|behaves?|requires?|belongs?)\b",
+    re.IGNORECASE,
+)
+_SEEN = re.compile(r"\b(?:seen|visible|present|noted|found|shown|observed|identified|noticed)\b", re.IGNORECASE)
+_DEFINITE_BEFORE = re.compile(r"\b(?:the|this|these|his|her|its)\s+$", re.IGNORECASE)
+_AT_THE_START = r"^\W*(?:(?:since|because|but|and|as|while|so|no|yes)\W+)?"
+_ONE_OF_MANY_BEFORE = re.compile(rf"(?:\ban?\s+|{_AT_THE_START})$", re.IGNORECASE)
+_SUBJECT_BEFORE = re.compile(rf"{_AT_THE_START}(?:(?:an?|\w+s|\w+),?(?: and| or)? )*$", re.IGNORECASE)
+_KIND_AFTER = re.compile(
+    r"(?:,? (?:and |or )?\w+){0,6}? (?:that|can|may|might|could|look|tend|occur|grow|arise|happen|need|often|usually|rarely|must)\b",
+    re.IGNORECASE,
+)
+"""What makes a subject a whole kind of things: `cysts and tumours can look alike`, `a mole that changes`."""
+
+
+def clauses(text: str) -> Iterator[tuple[int, int]]:
+    """Where each clause of a text starts and ends."""
+    start = 0
+    for boundary in _BOUNDARY.finditer(text):
+        if boundary.start() > start:
+            yield start, boundary.start()
+        start = boundary.end()
+    if start < len(text):
+        yield start, len(text)
+
+
+def stance(clause: str, start: int, end: int) -> Stance:
+    """How the words from `start` to `end` of a clause are meant."""
+    before, after = clause[:start], clause[end:]
+    one_of_many = bool(_GENERIC_AFTER.match(after) and _ONE_OF_MANY_BEFORE.search(before))
+    whole_kind = bool(_SUBJECT_BEFORE.search(before) and _KIND_AFTER.match(after)) and not _SEEN.search(after)
+    generic = one_of_many or whole_kind
+    if _OPEN.search(before) or _OPEN_AFTER.match(after) or generic:
+        return "open"
+    if _DENIED_AFTER.match(after):
+        return "denied"
+    return "denied" if _DENIED.search(before) else "asserted"
+
+
+def presupposed(clause: str, start: int) -> bool:
+    """Whether the words are spoken of as known: `no need to remove the nevus` says that it is one."""
+    return bool(_DEFINITE_BEFORE.search(clause[:start]))
