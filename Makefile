@@ -24,7 +24,7 @@ down: ## stop every server that `make demo` started, and nothing else
 	@if [ -x $(BIN)/midefics ]; then $(BIN)/midefics down; else echo "nothing was started from here"; fi
 
 test: $(STAMP) ## all tests that need no GPU and take seconds
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: $(STAMP) ## the tests that take minutes: real servers, real training
 	@$(BIN)/python -m pytest -m slow

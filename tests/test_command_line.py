@@ -12,7 +12,9 @@ from tests.rows import jpeg
 
 
 def midefics(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if name not in ("OPENAI_API_KEY", "OPENAI_BASE_URL")}
+    # MLflow sets its own variable in this process when another test connects.
+    unset = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "MLFLOW_TRACKING_URI", "MIDEFICS_STORE", "MIDEFICS_LEDGER_URL")
+    clean = {name: value for name, value in os.environ.items() if name not in unset}
     return subprocess.run(
         [sys.executable, "-m", "midefics", *arguments],
         env={**clean, "MIDEFICS_HOME": str(home), **environment},

@@ -219,7 +219,7 @@ def test_neither_the_model_nor_any_record_of_the_run_sees_an_identifier(
     tmp_path: Path, llmock: LLMock, caplog: pytest.LogCaptureFixture
 ) -> None:
     roco(tmp_path / "roco")
-    turns = [{"question": f"What is it, {number}?", "answer": "A CT."} for number in range(4)]
+    turns = [{"question": f"What is it, {number}?", "answer": "It is a scan."} for number in range(4)]
     llmock.add(Reply(text=json.dumps({"turns": turns}), times=None))
     services = make_services(tmp_path, openai_base_url=llmock.base_url(), openai_api_key=SecretStr("sk-test"))
     with caplog.at_level(logging.DEBUG, logger="midefics"):
