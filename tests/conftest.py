@@ -16,8 +16,8 @@ from midefics.services.storage import Storage
 if TYPE_CHECKING:
     from tests.postgres import Postgres
 
-# How long one example takes is the machine's affair.
-settings.register_profile("midefics", deadline=None)
+# How long one example takes is the machine's affair; and the same examples every time, so that a run tells of the change in hand.
+settings.register_profile("midefics", deadline=None, derandomize=True)
 settings.load_profile("midefics")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -114,7 +114,7 @@ def test_shares_are_near_in_every_stratum(sizes, seed):
     for stratum in (members, *([one for one in members if one.label == label] for label in ("benign", "malignant"))):
         held = Counter(plan.places[one.id].split for one in stratum)
         for split, share in SHARES.items():
-            assert abs(held[split] - share * len(stratum)) <= 4
+            assert abs(held[split] - share * len(stratum)) <= 8  # twice the largest patient
 
 
 def test_ten_of_one_label_and_thirty_of_another_are_dealt_evenly():
