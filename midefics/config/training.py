@@ -1,0 +1,44 @@
+"""How the adapter learns: the section `train`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from midefics.config.values import Positive, PositiveFloat, Probability
+from midefics.records import Record
+
+
+class LoraConfig(Record):
+    """The low-rank adapter."""
+
+    r: Positive = 16
+    alpha: Positive = 32
+    dropout: Probability = 0.05
+    targets: Literal["qkv", "text", "all"] = "qkv"
+    """`qkv`: every query, key and value projection, vision tower and perceiver too (the original's choice).
+    `text`: all linear layers of the decoder and its gated cross-attention. `all`: every linear layer."""
+
+
+class TrainConfig(Record):
+    """QLoRA: a 4-bit base (nf4, double quantisation) that stays frozen, and an adapter that learns."""
+
+    epochs: PositiveFloat = 1.0
+    max_steps: Positive | None = None
+    """Stop after this many optimizer steps; overrides `epochs`."""
+    batch_size: Positive = 1
+    accumulation: Positive = 16
+    """Batches per optimizer step."""
+    learning_rate: PositiveFloat = 2e-4
+    schedule: Literal["cosine", "linear", "constant"] = "linear"
+    warmup_share: Probability = 0.0
+    """Share of the steps over which the learning rate rises."""
+    optimizer: Literal["paged_adamw_8bit", "adamw_torch"] = "paged_adamw_8bit"
+    sample: Literal["conversation", "turn"] = "conversation"
+    """What one training sample is: a whole conversation, or each of its turns alone. Evaluation asks every question
+    alone; where later questions make sense without the earlier ones, `turn` teaches just that."""
+    max_length: Positive = 1024
+    """Tokens; a longer conversation loses whole turns from its end."""
+    gradient_checkpointing: bool = False
+    lora: LoraConfig = LoraConfig()
+    validations: Annotated[int, Field(ge=0)] = 4
+    """How often the loss on the validation split is taken during a run."""
