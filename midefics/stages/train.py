@@ -31,8 +31,9 @@ def run(config: RunConfig, dataset: Manifest, *, services: Services) -> Manifest
         ModelError: the base model can't be loaded, or training diverged.
         ServiceError: MLflow does not answer.
     """
+    from midefics.vlm.adapter import add_adapter
     from midefics.vlm.base import locate
-    from midefics.vlm.fit import add_adapter, fit, planned_steps
+    from midefics.vlm.fit import fit, planned_steps
     from midefics.vlm.load import load_base
 
     tracking = services.tracking
