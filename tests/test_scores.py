@@ -2,7 +2,7 @@ import pytest
 
 from midefics.config import PromoteConfig
 from midefics.evidence.rules import as_markdown, assess
-from midefics.evidence.scores import exact_match, mean_difference, token_f1
+from midefics.evidence.scores import exact_match, token_f1
 
 
 @pytest.mark.parametrize(
@@ -25,35 +25,6 @@ def test_exact_match_ignores_case_and_punctuation_only(answer: str, truth: str, 
 )
 def test_token_f1_is_the_harmonic_mean_of_precision_and_recall(answer: str, truth: str, score: float) -> None:
     assert token_f1(answer, truth) == pytest.approx(score)
-
-
-def test_mean_difference_weighs_questions_and_draws_groups() -> None:
-    # Group a: three questions, all won; group b: one, lost. (3 * 1 + 1 * -1) / 4 = 0.5
-    interval = mean_difference([1, 1, 1, 0], [0, 0, 0, 1], ["a", "a", "a", "b"], resamples=500, seed=0)
-    assert interval.value == 0.5
-    # Two groups: the resamples are (a, a), (a, b), (b, b) alone, so the ends are those of a and b.
-    assert (interval.low, interval.high) == (-1.0, 1.0)
-
-
-def test_interval_is_wider_when_questions_share_a_patient() -> None:
-    first, second = [1.0, 0.0] * 40, [0.0] * 80
-    alone = mean_difference(first, second, [str(n) for n in range(80)], 2000, 0)
-    # Ten patients with eight questions each, all right or all wrong: ten observations, not eighty.
-    shared = mean_difference([1.0] * 40 + [0.0] * 40, second, [str(n // 8) for n in range(80)], 2000, 0)
-    assert alone.value == shared.value == 0.5
-    assert shared.high - shared.low > 2 * (alone.high - alone.low)
-
-
-def test_interval_matches_the_normal_approximation() -> None:
-    # 100 independent coins, 60 heads: standard error sqrt(.6 * .4 / 100) = 0.049, so 0.6 +- 0.096.
-    interval = mean_difference([1.0] * 60 + [0.0] * 40, [0.0] * 100, [str(n) for n in range(100)], 5000, 0)
-    assert interval.low == pytest.approx(0.504, abs=0.015)
-    assert interval.high == pytest.approx(0.696, abs=0.015)
-
-
-def test_one_group_alone_shows_nothing() -> None:
-    interval = mean_difference([1.0, 1.0], [0.0, 0.0], ["a", "a"], 100, 0)
-    assert (interval.low, interval.high) == (-1.0, 1.0)
 
 
 FACTS = {
