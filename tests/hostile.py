@@ -145,7 +145,9 @@ def _hf_dataset(root: Path, names: Sequence[str]) -> None:
 
 
 def _slake(root: Path, names: Sequence[str]) -> None:
-    records = [{"img_name": f"{name}.jpg", "question": "Is it normal?", "answer": "No", "q_lang": "en"} for name in names]
+    records = [
+        {"img_name": f"{name}.jpg", "question": "Is it normal?", "answer": "No", "q_lang": "en"} for name in names
+    ]
     (root / "test.json").write_text(json.dumps(records))
 
 

@@ -123,3 +123,12 @@ def test_sets_made_by_others_are_no_part_of_the_headline() -> None:
     figures = summary([answered("isic", "train", "yes"), answered("vqa_rad", "evaluation", "no")])
     assert (figures["questions"], figures["after"], figures["vqa_rad/after"]) == (1.0, 1.0, 0.0)
     assert summary([answered("vqa_rad", "evaluation", "no")])["questions"] == 1.0
+
+
+def test_closed_and_open_questions_are_scored_apart() -> None:
+    closed = answered("isic", "train", "Yes, it is.")
+    opened = closed.model_copy(update={"question": "what is it", "truth": "a benign nevus", "after": "a nevus"})
+    figures = summary([closed, opened])
+    assert figures["after_closed"] == 1.0
+    assert figures["after_open_token_recall"] == pytest.approx(2 / 3)
+    assert "after_open_token_recall" not in summary([closed])

@@ -1,8 +1,9 @@
 import pytest
 
 from midefics.config import PromoteConfig
+from midefics.evidence.closed import closed_match, is_closed
 from midefics.evidence.rules import as_markdown, assess
-from midefics.evidence.scores import exact_match, token_f1
+from midefics.evidence.scores import bleu, exact_match, rouge_l, token_f1, token_recall
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,50 @@ def test_rules_want_the_whole_interval_above_the_bar(changes: dict[str, float], 
     decided = assess(FACTS | changes, PromoteConfig())
     assert [one.passed for one in decided] == passed
     assert as_markdown(decided).count("**fail**") == passed.count(False)
+
+
+@pytest.mark.parametrize(
+    ("question", "truth", "closed"),
+    [
+        ("Is it normal?", "No.", True),
+        ("Is the lesion left or right?", "Left", True),
+        ("Is the lesion left or right?", "both", False),
+        ("Where is the lesion?", "left", False),
+        ("Is it normal?", "", False),
+        ("What of the order?", "order", False),
+    ],
+)
+def test_closed_questions_are_those_that_offer_their_answer(question: str, truth: str, closed: bool) -> None:
+    assert is_closed(question, truth) is closed
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "score"),
+    [
+        ("Yes, it is.", "yes", 1.0),
+        ("There is no fracture, yes.", "yes", 0.0),
+        ("It is.", "yes", 0.0),
+        ("The left lung.", "Left", 1.0),
+        ("Leftmost", "left", 0.0),
+        ("", "no", 0.0),
+    ],
+)
+def test_a_closed_answer_is_its_first_decision(answer: str, truth: str, score: float) -> None:
+    assert closed_match(answer, truth) == score
+
+
+@pytest.mark.parametrize(("answer", "truth", "score"), [("a b x", "a b c d", 0.5), ("a a", "a b", 0.5), ("", "a", 0.0)])
+def test_token_recall_is_the_share_of_the_truth_that_is_said(answer: str, truth: str, score: float) -> None:
+    assert token_recall(answer, truth) == score
+
+
+def test_rouge_l_follows_the_longest_common_subsequence() -> None:
+    # police the gunman: of 4 and 4 words 2 in order -> precision = recall = 0.5 (Lin 2004, section 3)
+    assert rouge_l("police kill the gunman", "police killed the gunman") == pytest.approx(0.75)
+    assert rouge_l("the gunman kill police", "police killed the gunman") == pytest.approx(0.5)
+
+
+def test_bleu_of_the_same_text_is_one_and_of_another_next_to_nothing() -> None:
+    same = ["the heart is of normal size", "no fracture is seen here"]
+    assert bleu(same, same) == pytest.approx(1.0)
+    assert bleu(["completely different words in this"], ["the heart is of normal size"]) < 0.1

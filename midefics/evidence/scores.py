@@ -2,7 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
 
 from midefics.records import Record, Role
 
@@ -45,4 +47,30 @@ def token_f1(answer: str, truth: str) -> float:
     return 2 * shared / (len(said) + len(true)) if shared else 0.0
 
 
-METRICS: dict[str, Callable[[str, str], float]] = {"exact_match": exact_match, "token_f1": token_f1}
+def token_recall(answer: str, truth: str) -> float:
+    """Share of the truth's words that are in the answer: what LLaVA-Med reports of open questions (Li et al. 2023)."""
+    said, true = Counter(normalised(answer).split()), Counter(normalised(truth).split())
+    return (said & true).total() / true.total() if true else 0.0
+
+
+def rouge_l(answer: str, truth: str) -> float:
+    """F measure of the longest common subsequence of words (Lin 2004)."""
+    return float(_rouge().score(truth, answer)["rougeL"].fmeasure)
+
+
+@cache
+def _rouge() -> Any:
+    from rouge_score.rouge_scorer import RougeScorer  # type: ignore[import-untyped] # no stubs
+
+    return RougeScorer(["rougeL"])
+
+
+def bleu(answers: Sequence[str], truths: Sequence[str]) -> float:
+    """Corpus BLEU, from 0 to 1, as sacrebleu counts it (Post 2018): case aside, 13a tokens, exponential smoothing."""
+    from sacrebleu import corpus_bleu
+
+    return float(corpus_bleu(list(answers), [list(truths)], lowercase=True).score) / 100 if answers else 0.0
+
+
+METRICS: dict[str, Callable[[str, str], float]] = {"exact_match": exact_match, "token_f1": token_f1,
+    "token_recall": token_recall, "rouge_l": rouge_l}  # fmt: skip
