@@ -40,7 +40,10 @@ DATA = {
         description="Manifests' uris, images/ and 16 digits, one a line: a data set of a past state; the newest where empty.",
     ),
     "dry_run": Param(
-        False, type="boolean", title="Dry run", description="Estimate what labelling would cost, and stop there: the result of the task spending."
+        False,
+        type="boolean",
+        title="Dry run",
+        description="Estimate what labelling would cost, and stop there: the result of the task spending.",
     ),
 }
 
@@ -72,5 +75,7 @@ APPROVAL = {
     )
 }
 SPENDING = APPROVAL | {
-    "reason": Param(None, type=["null", "string"], title="Reason", description="Why not, where you refuse; for the log.")
+    "reason": Param(
+        None, type=["null", "string"], title="Reason", description="Why not, where you refuse; for the log."
+    )
 }

@@ -47,7 +47,10 @@ class SpendingApproval(HITLOperator):
         """
         mode, limit = self._mode_and_limit()
         found = self._sum(mode)
-        self.log.info("%s", told(found))
+        for name, estimate in found["sources"].items():
+            self.log.info("%s: %s", name, told(estimate))
+        self.log.info("together: %s", told(found))
+        context["ti"].xcom_push("estimate", told(found))  # legible in the UI's list, where a mapping is folded up
         if self.dry_run == "True" or limit is None or not found["to_ask"] or not passes(found["dollars"], limit):
             return found
         self.subject = f"Spend {dollars(found['dollars'])} on labelling?"
@@ -61,7 +64,9 @@ class SpendingApproval(HITLOperator):
             AirflowSkipException: the person refused.
         """
         answer = super().execute_complete(context, event)
-        who = answer["params_input"].get("signature") or (answer.get("responded_by_user") or {}).get("name") or "unnamed"
+        who = (
+            answer["params_input"].get("signature") or (answer.get("responded_by_user") or {}).get("name") or "unnamed"
+        )
         if answer["chosen_options"] != [APPROVE]:
             why = answer["params_input"].get("reason") or "no reason given"
             raise AirflowSkipException(f"{who} refused: {why}; nothing is asked, and nothing was spent")
@@ -106,7 +111,7 @@ def told(found: Estimate) -> str:
     """An estimate in a sentence."""
     tokens = found["prompt_tokens_estimated"] + found["answer_tokens_at_most"]
     parts = [dollars(found["dollars"]), f"{found['to_ask']:,} requests", f"{tokens:,} tokens at most", hours(found)]
-    return f"labelling: {', '.join(parts)}; {found['in_ledger']:,} answers are in the ledger"
+    return f"{', '.join(parts)}; {found['in_ledger']:,} answers are in the ledger"
 
 
 def spending_body(found: Estimate, limit: float) -> str:
@@ -122,7 +127,7 @@ def spending_body(found: Estimate, limit: float) -> str:
         else "No budget limits it (`label.budget_usd`)."
     )
     return f"""`{found["writer"]}` is to write conversations, {"in batches" if found["mode"] == "batch" else "online"}. That may cost
-more than **${limit:,.2f}** (`label.approve_above_usd`), so somebody decides first. What is in the ledger is not paid again.
+more than **{dollars(limit, "")}** (`label.approve_above_usd`), so somebody decides first. What is in the ledger is not paid again.
 
 | | rows | in ledger | to ask | tokens at most | dollars | hours |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: |

@@ -59,7 +59,9 @@ def no_triggerer_runs() -> bool:
     # Workers reach this address in any case; its pages may be elsewhere.
     address = conf.get("core", "execution_api_server_url", fallback=f"{base_url}/execution/")
     try:
-        with urlopen(f"{address.rstrip('/').removesuffix('/execution')}/api/v2/monitor/health", timeout=TIMEOUT_S) as told:  # noqa: S310 (http only)
+        with urlopen(
+            f"{address.rstrip('/').removesuffix('/execution')}/api/v2/monitor/health", timeout=TIMEOUT_S
+        ) as told:  # noqa: S310 (http only)
             return bool(json.load(told)["triggerer"]["status"] != "healthy")
     except (OSError, ValueError, LookupError, TypeError):
         return False
