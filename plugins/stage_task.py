@@ -106,6 +106,14 @@ class StageOperator(BaseOperator):
         """
         if self.skip_when == "True":
             raise AirflowSkipException(f"{self.stage}: not in a dry run")
+        return self._go_on(context)
+
+    def look_again(self, context: "Context", event: Any = None) -> dict[str, Any]:
+        """Runs the stage once more: it goes on with what is under way; ends as `execute` does."""
+        del event
+        return self._go_on(context)
+
+    def _go_on(self, context: "Context") -> dict[str, Any]:
         command = self.command(context)
         self.log.info("%s", " ".join(argument if len(argument) < 100 else f"{argument[:80]}…" for argument in command))
         outcome = self.run(command)
@@ -113,11 +121,6 @@ class StageOperator(BaseOperator):
             outcome = self._wait(moment, command)
         self.manifest = _manifest(self.stage, outcome)
         return self.manifest
-
-    def look_again(self, context: "Context", event: Any = None) -> dict[str, Any]:
-        """Runs the stage once more, as `execute` does: it goes on with what is under way."""
-        del event
-        return self.execute(context)
 
     def _wait(self, moment: datetime, command: Sequence[str]) -> Outcome:
         """Leaves the worker until the moment; stays, and lets the stage do the waiting, where nothing would wake the task."""
