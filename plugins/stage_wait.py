@@ -11,6 +11,8 @@ from urllib.request import urlopen
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 TIMEOUT_S = 5
+AT_LEAST_S = 10.0
+"""Resumed within a second or two, Airflow 3.3.2 takes a waiting task for one that has died, and ends it."""
 AT_MOST_ASLEEP_S = 60.0
 """Then the clock is looked at again: somebody may have set it."""
 
@@ -43,9 +45,10 @@ def moment_to_run_again(code: int, last_output: str) -> datetime | None:
     if code != os.EX_TEMPFAIL:
         return None
     try:
-        return datetime.now(UTC) + timedelta(seconds=float(json.loads(last_output)["run_again_in_s"]))
+        asked_for_s = float(json.loads(last_output)["run_again_in_s"])
     except (ValueError, TypeError, LookupError):
         return None
+    return datetime.now(UTC) + timedelta(seconds=max(asked_for_s, AT_LEAST_S))
 
 
 def no_triggerer_runs() -> bool:
@@ -56,12 +59,11 @@ def no_triggerer_runs() -> bool:
     from airflow.sdk.configuration import conf
 
     base_url = conf.get("api", "base_url", fallback="").rstrip("/")
-    # Workers reach this address in any case; its pages may be elsewhere.
+    # Workers reach this address in any case; Airflow's pages may be elsewhere.
     address = conf.get("core", "execution_api_server_url", fallback=f"{base_url}/execution/")
+    health = f"{address.rstrip('/').removesuffix('/execution')}/api/v2/monitor/health"
     try:
-        with urlopen(
-            f"{address.rstrip('/').removesuffix('/execution')}/api/v2/monitor/health", timeout=TIMEOUT_S
-        ) as told:  # noqa: S310 (http only)
+        with urlopen(health, timeout=TIMEOUT_S) as told:  # noqa: S310 (http only)
             return bool(json.load(told)["triggerer"]["status"] != "healthy")
     except (OSError, ValueError, LookupError, TypeError):
         return False

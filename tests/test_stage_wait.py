@@ -3,10 +3,11 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from midefics.config import Settings
+from midefics.local import airflow as local_airflow
 from midefics.local.airflow_api import AirflowApi
-from midefics.local.platform import start
-from midefics.local.processes import Processes
+from midefics.local.ports import unused_port
+from midefics.local.processes import Processes, Server
 from tests.batch_server import BatchService, batch_service
 from tests.rows import make_row, make_services, stored
 
@@ -55,6 +56,7 @@ def label(stage_task: Any, service: BatchService, tmp_path: Path, monkeypatch: p
     for name, value in {"MIDEFICS_HOME": str(home), "OPENAI_BASE_URL": service.url}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("MIDEFICS_STORE", raising=False)
+    monkeypatch.setattr("stage_wait.AT_LEAST_S", 0.0)  # for an Airflow's sake, and here is none
     monkeypatch.chdir(REPOSITORY)
     task = stage_task.stage("label", config=str(config), inputs=manifest.model_dump(mode="json"))
     instance = SimpleNamespace(dag_id="midefics_data", run_id="manual", task_id="label", map_index=-1)
@@ -135,7 +137,9 @@ def test_a_task_says_that_no_triggerer_runs_and_waits_itself(label: Any, service
     task.log.warning = lambda line: seen.append(line)
     service.looks_before_done = 3
     assert task.execute(context)["rows"] == 3
-    assert seen[1:] == ["no triggerer runs, so this task holds its worker while it waits; start one with `airflow triggerer`"]
+    assert seen[1:] == [
+        "no triggerer runs, so this task holds its worker while it waits; start one with `airflow triggerer`"
+    ]
 
 
 def test_a_trigger_fires_at_its_moment(stage_task: Any) -> None:
@@ -166,7 +170,9 @@ def test_only_work_under_way_is_waited_for(stage_task: Any, code: int, last_outp
 
 
 @pytest.mark.parametrize(("status", "away"), [("healthy", False), ("unhealthy", True), (None, True)])
-def test_airflow_is_asked_whether_a_triggerer_runs(stage_task: Any, health: Any, status: str | None, away: bool) -> None:
+def test_airflow_is_asked_whether_a_triggerer_runs(
+    stage_task: Any, health: Any, status: str | None, away: bool
+) -> None:
     from stage_wait import no_triggerer_runs
 
     health.append(status)
@@ -178,3 +184,77 @@ def test_an_airflow_that_does_not_answer_is_not_objected_to(stage_task: Any, mon
 
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "http://127.0.0.1:1/execution/")
     assert no_triggerer_runs() is False
+
+
+DAG = """
+from airflow.sdk import dag
+from stage_task import stage
+
+@dag(schedule=None)
+def waiting():
+    stage("label", config={config!r}, inputs={uri!r})
+
+waiting()
+"""
+
+
+@pytest.fixture
+def airflow(label: Any, tmp_path: Path) -> Iterator[Server]:
+    """An Airflow that knows one DAG, of that task alone; not started."""
+    task, _ = label
+    home = tmp_path / "home"
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "waiting.py").write_text(DAG.format(config=task.config, uri=task.inputs["uri"]))
+    server = local_airflow.server(home, Processes(home), unused_port(), "http://127.0.0.1:1")
+    ours = {"AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"), "PYTHONPATH": str(REPOSITORY)}
+    yield server._replace(environment=server.environment | ours)
+    Processes(home).stop_all()
+
+
+def wait_for(claim: Callable[[], object], patience_s: float = 150) -> None:
+    deadline = time.monotonic() + patience_s
+    while not claim():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.services
+def test_within_airflow_a_waiting_task_holds_no_slot_and_comes_back(
+    airflow: Server, service: BatchService, tmp_path: Path
+) -> None:
+    service.looks_before_done = 1_000_000
+    api = AirflowApi(Processes(tmp_path / "home").start(airflow).url)
+    wait_for(api.is_healthy)
+    wait_for(lambda: api.knows("waiting"))
+    api.unpause("waiting")
+    run = api.trigger("waiting", {})
+
+    def waits() -> bool:
+        pool = api._get("/pools/default_pool")
+        return (pool["deferred_slots"], pool["running_slots"], pool["queued_slots"]) == (1, 0, 0)
+
+    wait_for(waits)
+    wait_for(lambda: [batch["looks"] for batch in service.batches.values()] >= [2])
+    wait_for(waits)
+    service.looks_before_done = 1
+    wait_for(lambda: api.run_state("waiting", run) in ("success", "failed"))
+    label = api.task_instances("waiting", run)[0]
+    assert label["state"] == "success", "\n".join(api.log_lines(label))
+    assert api.result("waiting", run, "label")["rows"] == 3
+    assert (len(service.batches), label["try_number"]) == (1, 1)
+    assert len(service.paid) == len(set(service.paid)) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.services
+def test_dags_test_waits_without_scheduler_or_triggerer(airflow: Server, service: BatchService, tmp_path: Path) -> None:
+    service.looks_before_done = 2
+    for arguments in (["db", "migrate"], ["dags", "test", "waiting"]):
+        command = [sys.executable, "-m", "airflow", *arguments]
+        done = subprocess.run(
+            command, env=airflow.environment, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "running trigger in line" in done.stdout + done.stderr
+    assert (len(service.batches), len(service.paid)) == (1, 3)
