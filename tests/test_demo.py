@@ -43,6 +43,13 @@ def test_steps_name_the_source_when_a_sister_task_knows_it(tmp_path: Path):
     ]
 
 
+def test_a_question_about_money_is_shown_while_it_waits(tmp_path: Path):
+    asked = steps(tmp_path, [instance("estimate", 0), instance("spending", state="awaiting_input")])
+    assert [(step.stage, step.word) for step in asked if step.state] == [("spending", "asks a person")]
+    answered = steps(tmp_path, [instance("estimate", 0), instance("spending")])
+    assert [step for step in answered if step.state] == []
+
+
 def test_steps_read_the_progress_that_a_stage_tells(tmp_path: Path):
     file = progress_file(tmp_path, "midefics_ingest", "manual__1", "ingest", 0)
     file.parent.mkdir(parents=True)
