@@ -7,20 +7,23 @@ have their variables in double braces, ours in dollars: they are translated, so 
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from midefics.errors import ServiceError
 from midefics.prompts import Prompt
 from midefics.services import Services
+from midefics.services.tracking import all_pages
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import PromptVersion
+    from mlflow.entities.model_registry import ModelVersion
 
 log = logging.getLogger(__name__)
 
 PREFIX = "midefics."
 DIGEST, VERSION = "digest", "prompt_version"
+_IS_PROMPT = "name = '{name}' AND tags.`mlflow.prompt.is_prompt` = 'true'"
 _VARIABLE = re.compile(r"\$(\w+)")
 _FILLED = ("glossary", "tools")
 """Variables that are fixed with the prompt; the others are the row's."""
@@ -54,7 +57,7 @@ class PromptRegistry:
         try:
             for version in self._versions(name):
                 if version.tags.get(DIGEST) == prompt.digest:
-                    return Registered(name, version.version, False)
+                    return Registered(name, _number(version), False)
             made = self._client.register_prompt(name, template(prompt), f"midefics {prompt.version}", tags)
         except MlflowException as error:
             raise self._explained(error) from error
@@ -72,14 +75,14 @@ class PromptRegistry:
             versions = self._versions(PREFIX + prompt.name)
         except MlflowException as error:
             raise self._explained(error) from error
-        return [version.version for version in versions if version.tags.get(DIGEST) == prompt.digest]
+        return [_number(version) for version in versions if version.tags.get(DIGEST) == prompt.digest]
 
-    def _versions(self, name: str) -> "list[PromptVersion]":
-        """All of a prompt, oldest first; the open-source registry has no search over them."""
-        found: list[PromptVersion] = []
-        while version := self._client.get_prompt_version(name, len(found) + 1):
-            found.append(version)
-        return found
+    def _versions(self, name: str) -> "list[ModelVersion]":
+        """All of a prompt, oldest first: a registered model with a tag, among which alone the open-source MLflow can search."""
+        found: list[ModelVersion] = list(
+            all_pages(partial(self._client.search_model_versions, _IS_PROMPT.format(name=name)))
+        )
+        return sorted(found, key=_number)
 
     def _explained(self, error: Exception) -> ServiceError:
         return ServiceError(f"MLflow's prompt registry at {self._uri}: {str(error).splitlines()[0]}")
@@ -115,6 +118,10 @@ def template(prompt: Prompt) -> list[dict[str, str]]:
         return fixed.get(found[1], f"{{{{{found[1]}}}}}")
 
     return [{"role": role, "content": _VARIABLE.sub(filled, text).strip()} for role, text in prompt.parts()]
+
+
+def _number(version: "ModelVersion") -> int:
+    return int(version.version)
 
 
 def _listed(told: Iterable[Registered]) -> str:

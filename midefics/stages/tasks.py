@@ -7,6 +7,7 @@ a term of medicine and no image.
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from functools import cache, partial
 from typing import NamedTuple
 
@@ -92,7 +93,7 @@ def task_of(row: Row, config: LabelConfig) -> Task:
 def text_only_task_of(row: Row, config: LabelConfig) -> Task | None:
     """The conversation about no image that is wanted beside it."""
     about = term_for(row, config)
-    return Task(row, load_prompt(TEXT_ONLY, ""), about) if about else None
+    return Task(row, text_only_prompt(), about) if about else None
 
 
 def call_for(row: Row, config: LabelConfig) -> Exchange | None:
@@ -111,6 +112,22 @@ def term_for(row: Row, config: LabelConfig) -> Definition | None:
 def prompt_for(name: str, source_name: str, tools: str = "") -> Prompt:
     """A prompt with its source's glossary."""
     return load_prompt(name, source(source_name).glossary, tools)
+
+
+@cache
+def text_only_prompt() -> Prompt:
+    """The prompt about terms."""
+    return load_prompt(TEXT_ONLY, "")
+
+
+def every_prompt() -> Iterator[Prompt]:
+    """All there are, each with the glossary of its source."""
+    for name in sorted(OF_SOURCE):
+        yield prompt_for(OF_SOURCE[name], name)
+    for name in sorted(MODEL_CALLS):
+        yield prompt_for(MODEL_CALLS[name], name, listed())
+    yield text_only_prompt()
+    yield load_prompt(VQA, "")
 
 
 def objection(source_name: str, metadata: dict[str, Scalar], turns: tuple[Turn, ...]) -> Objection | None:
