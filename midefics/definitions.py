@@ -80,10 +80,13 @@ _PATTERNS = {one.asked: re.compile(rf"\b(?:{one.named})\b", re.IGNORECASE) for o
 
 
 def definition(source: str, metadata: Mapping[str, Scalar], key: str) -> Definition | None:
-    """One of the terms that a row names, the same for the same key; None where it names none."""
+    """One of the terms that a row names, the same for the same key, rather an early one of the table: those say more.
+
+    None where it names none.
+    """
     words = " ".join([_ALWAYS.get(source, ""), *(value for value in metadata.values() if isinstance(value, str))])
     named = [one for one in DEFINITIONS if _PATTERNS[one.asked].search(words)]
-    return named[_draw(key, "term") % len(named)] if named else None
+    return named[min(_draw(key, purpose) % len(named) for purpose in ("term", "other term"))] if named else None
 
 
 def defining(about: Definition, key: str) -> Turn:
