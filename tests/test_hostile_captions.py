@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from midefics.prompts import MODEL_CALLS, OF_SOURCE, TEXT_ONLY, load_prompt
-from midefics.records import Row
 from midefics.sources import source
 from midefics.stages import label
 from tests.chat_server import Body, chat_server, conversation
@@ -74,7 +73,7 @@ def test_the_server_does_obey() -> None:
 @pytest.mark.parametrize("name", ["isic", "mura", "roco", "vqa_rad"])
 def test_an_order_in_a_caption_or_a_field_changes_nothing(tmp_path: Path, name: str) -> None:
     fields = {"isic": {"diagnosis": "nevus"}, "mura": {"body_part": "wrist", "study_label": "normal"}}.get(name, {})
-    rows: list[Row] = []
+    rows = []
     for number, text in enumerate(HOSTILE):
         for place, metadata in enumerate(({"caption": text}, {"anatomy": text}, {f"x {text}": "y"})):
             changes = {"id": f"{name}/{number:03d}-{place}", "source": name, "metadata": fields | metadata}

@@ -46,6 +46,8 @@ class View(NamedTuple):
     typed: Sequence[Turn] | None = None
     """What the person typed, where it could not be taken."""
     problem: str = ""
+    token: str = ""
+    """What confirms an edit in spite of the problem; empty where nothing can."""
 
 
 def rendered(view: View) -> str:
