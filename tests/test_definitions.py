@@ -103,3 +103,17 @@ def test_a_call_and_its_response_are_learnt_together_and_the_response_is_no_ques
     assert len(train) == 2
     assert "<function_response>" in tokenizer.decode(train[1].input_ids)
     assert [question.text for question in _questions(rows, config())] == [call[0].question, "What is seen?"]
+
+
+def test_the_card_tells_them_from_turns_about_images(tmp_path: Path) -> None:
+    from midefics.evidence.dataset_card import dataset_card
+    from midefics.evidence.papers import Papers
+
+    told = ({"text_only": "offline, definitions-1"}, {"text_only": "gpt-4o, text-1-abc"})
+    with Papers(tmp_path) as papers:
+        for number, labelling in enumerate(told):
+            papers.add(split(number, "train", writer="code", prompt_version="modelcall-1", labelling=labelling))
+    card = dataset_card("demo", papers)
+    assert "- 1 turns by `offline, definitions-1, without the image`: definitions of our own" in card
+    assert "- 1 turns by `gpt-4o, text-1-abc, without the image`: a language model, from our definitions" in card
+    assert "- 2 turns by `code, prompt modelcall-1`: calls of a classifier, composed by code" in card
