@@ -18,7 +18,7 @@ _BOUNDARY = re.compile(
 )
 _OPEN = re.compile(
     r"\b(?:may|might|could|(?<!\bI )(?<!\bwe )would|should|possibl[ey]|possibilit(?:y|ies)|perhaps|maybe|suspicious|suspicion|suspect\w*|rul(?:e|es|ed|ing) out|"
-    r"exclud\w*|if|whether|unless|once|differential|consider\w*|risks?|concern\w*|usually|often|typically|generally|"
+    r"exclud\w*|if|whether|unless|once|differential|(?<!is )(?<!are )(?<!was )(?<!I )(?<!we )(?<!been )consider\w*|risks?|concern\w*|usually|often|typically|generally|"
     r"sometimes|in general|commonly|such as|for example|e\.g|protect\w* against|prevent\w*|(?:becom|develop)(?:e|es|ing)?|"
     r"(?:screen\w*|check\w*|watch\w*|look\w*|monitor\w*|examin\w*|search\w*|rest\w*|evaluat\w*|assess\w*) (?:out )?for|turns? into|(?:find|detect|spot|recogni[sz]e|catch) (?:early )?signs of|depends?|uncertain|unclear|cannot (?:say|tell|be)|"
     r"unlike|compared (?:with|to)|in contrast to|instead of|rather than|as opposed to|differ\w* from|distinguish\w*|"
@@ -42,35 +42,43 @@ _DENIED_AFTER = re.compile(
     re.IGNORECASE,
 )
 _GENERIC_AFTER = re.compile(
-    r"\W*(?:\w+\W+){0,2}?(?:usually|often|typically|generally|commonly|sometimes|may|might|could|would|can(?! be seen)|tends?|differs?|grows?|spreads?|arises?|occurs?|needs?|must|never|looks?|begins?|starts?|behaves?|requires?|belongs?)\b",
+    r"\W*(?:\w+\W+){0,2}?(?:usually|often|typically|generally|commonly|sometimes|may|might|could|would|can(?! (?:also |clearly )*be (?:clearly |also )*(?:seen|observed|noted|appreciated|found|identified|recogni|made out))|tends?|differs?|grows?|spreads?|arises?|occurs?|needs?|must|never|looks?|begins?|starts?|behaves?|requires?|belongs?)\b",
     re.IGNORECASE,
 )
 _SEEN = re.compile(r"\b(?:seen|visible|present|noted|found|shown|observed|identified|noticed)\b", re.IGNORECASE)
 _DEFINITE_BEFORE = re.compile(r"\b(?:the|this|these|his|her|its)\s+$", re.IGNORECASE)
 _AT_THE_START = r"^\W*(?:(?:since|because|but|and|as|while|so|no|yes)\W+)?"
 _ONE_OF_MANY_BEFORE = re.compile(rf"(?:\ban?\s+|{_AT_THE_START})$", re.IGNORECASE)
-_SUBJECT_BEFORE = re.compile(rf"{_AT_THE_START}(?:(?:an?|\w+s|\w+),?(?: and| or)? )*$", re.IGNORECASE)
+_SUBJECT_BEFORE = re.compile(rf"{_AT_THE_START}(?:\w+,?(?: and| or)? ){{0,12}}$", re.IGNORECASE)
 _KIND_AFTER = re.compile(
-    r"(?:,? (?:and |or )?\w+){0,6}? (?:that|can|may|might|could|look|tend|occur|grow|arise|happen|need|often|usually|rarely|must)\b",
+    r"(?:,? (?:and |or )?\w+){0,6}? (?:that|can|may|might|could|look|tend|occur|grow|arise|happen|need|often|usually|rarely|must)\b(?! (?:also |clearly )*be (?:seen|observed|noted|appreciated|found|identified|made out))",
     re.IGNORECASE,
 )
 """What makes a subject a whole kind of things: `cysts and tumours can look alike`, `a mole that changes`."""
+
+
+NEAR = 240
+"""Characters before and after a word that can bear on it."""
+LONGEST = 600
+"""Characters of a clause; what runs on is cut, so that the time a text takes goes with its length."""
 
 
 def clauses(text: str) -> Iterator[tuple[int, int]]:
     """Where each clause of a text starts and ends."""
     start = 0
     for boundary in _BOUNDARY.finditer(text):
-        if boundary.start() > start:
-            yield start, boundary.start()
+        yield from _cut(start, boundary.start())
         start = boundary.end()
-    if start < len(text):
-        yield start, len(text)
+    yield from _cut(start, len(text))
+
+
+def _cut(start: int, end: int) -> Iterator[tuple[int, int]]:
+    yield from ((place, min(place + LONGEST, end)) for place in range(start, end, LONGEST))
 
 
 def stance(clause: str, start: int, end: int) -> Stance:
     """How the words from `start` to `end` of a clause are meant."""
-    before, after = clause[:start], clause[end:]
+    before, after = clause[max(0, start - NEAR) : start], clause[end : end + NEAR]
     one_of_many = bool(_GENERIC_AFTER.match(after) and _ONE_OF_MANY_BEFORE.search(before))
     whole_kind = bool(_SUBJECT_BEFORE.search(before) and _KIND_AFTER.match(after)) and not _SEEN.search(after)
     generic = one_of_many or whole_kind

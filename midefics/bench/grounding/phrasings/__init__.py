@@ -1,0 +1,1 @@
+"""Sets of phrasings, each by another voice."""
