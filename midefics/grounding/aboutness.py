@@ -22,13 +22,15 @@ _THING = (
 _STRONG = re.compile(
     rf"\b(?:this|these|that|the (?:present|current|shown|depicted|imaged|above)|your|our|his|her|its)\s+(?:[\w-]+\s+){{0,3}}?{_THING}\b"
     r"|\bhere\b(?! are (?:some|a few))|\b(?:in|on|from|at|of) (?:the|this|our|your) (?:[\w-]+ )?(?:image|picture|photo(?:graph)?|figure|x-?ray|radiograph|film|scan|study|case|slide)\b"
-    r"|\bI (?:can |do |also |would |could |clearly |actually |personally )*(?:see|note|notice|observe|find|measure|think|believe|read|consider|call|say|recogni[sz]e|make out|estimate|judge|detect|identify|am|['’]m|have found|put|lean|go (?:for|with))\b"
+    r"|\bI (?:can |do |also |would |could |clearly |actually |personally )*(?:see|note|notice|observe|find|measure|write|class|classify|grade|rate|file|sign|label|name|describe|diagnose|suspect(?! it may)|think|believe|read|consider|call|say|recogni[sz]e|make out|estimate|judge|detect|identify|am looking|am struck|have found|spot|spotted|got|measured|found|saw|noticed|put|lean|go (?:for|with))\b"
     rf"|\b(?:it|this|that) (?:is|was) (?:an?|the) (?:[\w-]+ ){{0,2}}?(?:images?|pictures?|photo(?:graph)?s?|figure|radiographs?|films?|scans?)\b"
-    r"|\bI['’]d (?:say|call|put|read|go (?:for|with))\b|\bstruck by\b"
-    r"|\b(?:we|you|one) (?:can |do |also |are |have |clearly |may |both |notes? |sees? )*(?:see|sees|note|notes|notice|observe|have|find|look(?:ing)? at|deal(?:ing)? with|appreciate)\b"
+    r"|\bI['’](?:d|ve|m) (?:say|call|put|read|write|class\w*|grade|rate|file|label|name|describe|diagnose|estimate|go (?:for|with)|found|seen|got|measured|looking at|seeing)\b|\bstruck by\b"
+    r"|\b(?:we|you|one|they)(?:['’](?:re|ve|d))? (?:can |do |also |are |have |clearly |may |both |really |actually |now )*(?:see|sees|seeing|seen|saw|note|notes|notice|observe|have|got|find|found|look(?:ing)? at|deal(?:ing)? with|appreciate|scanned|imaged|made|took|obtained|used|examin(?:ed|ing))\b"
+    r"|\bthis (?:one|is|was|looks?|appears?|seems?|shows?|has)\b(?! (?:because|why|how|when|where|what|important|often|usually|typically|especially|particularly|common))|\b(?:our|the|this) (?:\w+ )?(?:patient|man|woman|person|boy|girl|lady|gentleman) (?:in question|here|has|is|was|came|just|presented)\b|\bin (?:question|front of (?:you|us|me))\b"
+    r"|\b(?:caught|catches|strikes|struck) (?:my|the|your|one['’]s) eye\b|\b(?:strikes|struck) me\b|\bwhat (?:we|you|I)\b"
     r"|\b(?:one can|can) (?:clearly |also |easily )*(?:be (?:clearly |also |easily )*(?:seen|observed|noted|appreciated|identified|made out|recogni[sz]ed|found)|see|make out)\b"
     r"|\b(?:(?:is|are|was|were|has been|have been|been) (?:\w+ly |also |now |still )*(?:seen|visible|visuali[sz]ed|evident|apparent|present|shown|depicted|noted|observed|found|identified|diagnosed|classified|labell?ed|judged|rated|reported|read|"
-    r"demonstrated|pictured|appreciated|recogni[sz]ed|detected|imaged|captured|described|acquired|obtained|performed|made|taken|documented|measured|considered))\b"
+    r"demonstrated|pictured|appreciated|recogni[sz]ed|detected|imaged|captured|described|acquired|obtained|performed|made|taken|documented|measured|considered|done|used|carried out))\b"
     r"|^\W*(?:also |please |but |and |besides,? |in addition,? )*(?:note|notice|look at|observe|point)\b",
     re.IGNORECASE,
 )
@@ -46,12 +48,14 @@ _PRONOUN = re.compile(
 )
 """A subject that takes over what the sentence before was about."""
 _THERE = re.compile(r"\W*(?:also,? |yes,? |in addition,? |and )*there\b", re.IGNORECASE)
-_SHOWS = re.compile(
-    r"\b(?:shows?|reveal(?:s|ed)?|demonstrat(?:es?|ed|ing)|depict(?:s|ed|ing)?|display(?:s|ed|ing)?|exhibit(?:s|ed)?|present(?:s|ing) (?:an?|as|with)|showed|showing|illustrat(?:es|ed)|shown|seen|visible|present|pictured|noted)\b",
+_KIND = re.compile(
+    r"^\W*(?:(?:yes|no|well|but|and|so|since|because|as|while|although|though)\W+){0,3}(?:(?!(?:the|this|that|these|those|its?|there|here|i|we|you|he|she|his|her|our|your)\b)[\w'’-]+,?\s+){0,5}?"
+    r"(?:[\w-]+(?:[^s\W]s|nevi|ses)\s+(?:\w+ly\s+)?(?:are|were|have|do|can|may|look|appear|tend|grow|need|occur|arise|develop|come|show|include|heal|often)|an? (?:[\w-]+\s+){1,4}?(?:is|can|has|may|grows|looks|needs|occurs|arises|starts|means)\s+(?:an?|not|often|usually|the|any|one))\b",
     re.IGNORECASE,
 )
+"""A subject that is a whole kind of things: `nevi are …`, `a melanoma is a …`."""
 _VERB = re.compile(
-    r"\b(?:is|are|was|were|(?<!to )be|am|has|have|had|do|does|did|can|cannot|may|might|could|would|should|must|will|shall|need(?:s|ed)?|includ(?:e|es|ed)|us(?:e|es|ed)|mak(?:e|es)|"
+    r"\b(?:matters?|hurts?|exists?|rel(?:y|ies)|stays?|drops?|strikes?|doubles?|is|are|was|were|(?<!to )be|am|has|have|had|do|does|did|can|cannot|may|might|could|would|should|must|will|shall|need(?:s|ed)?|includ(?:e|es|ed)|us(?:e|es|ed)|mak(?:e|es)|"
     r"help(?:s|ed)?|requir(?:e|es|ed)|occurs?|aris(?:e|es)|develops?|grows?|spreads?|depends?|means?|causes?|caused|becomes?|tends?|looks?|appears?|affects?|"
     r"leads?|carr(?:y|ies)|poses?|vary|varies|provides?|offers?|allows?|gives?|gets?|takes?|keeps?|starts?|begins?|remains?|belongs?|consists?|involves?|represents?|suggests?|"
     r"indicates?|differs?|mimics?|resembles?|compar(?:e|es)|ranges?|weighs?|increases?|decreases?|reduces?|improves?|shows?|produces?|contains?|serves?|works?|treats?|removes?|"
@@ -69,10 +73,15 @@ _GENERAL = re.compile(
 )
 """Words of general knowledge, which a subject that is merely known does not outweigh."""
 _GENERAL_QUESTION = re.compile(
-    r"\b(?:typical\w*|usual\w*|common\w*|general\w*|normally|often|such (?:an? )?\w+|like (?:this|that|these)|of this (?:kind|type|sort)|people|patients|doctors|dermatologists|radiologists|surgeons|clinicians|physicians|(?:does|should|can|could|would|if|do) one|"
-    r"what causes?|causes?|reasons?|advantages?|limit\w*|benefits?|differences?|differ|factors?|risks?|prevent\w*|treat(?:ed|ment|ments)?|therap\w+|manage\w*|prognosis|outlook|symptoms?|complications?|meaning|mean|stand for|"
-    r"recommend\w*|advi[cs]e|next|steps?|follow-?up|tests?|worr\w+|concern\w*|explain .* to|tell (?:the|my|a) patient|options?|alternatives?|differential|mimic|alike|similar|suspicious|warning|look (?:out )?for|learn more|in theory|good for|purpose|history)\b"
-    r"|^\W*(?:(?:and|so|but|ok|okay|thanks?|doctor|then)\W+)*(?:what (?:exactly |really )?(?:is|are) (?:an? )?(?!the\b|this|that|it\b|its|your|there|visible|seen|shown|here)[\w -]+\?|how (?:do(?:es)? (?!the|this|it|these)|can|should|would|is an?|are (?!the|these)|often|long|common|dangerous|reliable|serious)|why|when|who (?:gets|should|is at)|(?:can|could|would|should|do|does|will|are|is) (?:an? )?(?!the|this|that|these|it\b|there|you|he\b|she\b|we\b|i\b)[\w-]+s? )",
+    r"\b(?:typical\w*|usual\w*|common\w*|general\w*|normally|often|such (?:an? )?\w+|like (?:this|that|these)|of this (?:kind|type|sort)|people|patients|children|doctors|dermatologists|radiologists|surgeons|clinicians|physicians|pathologists?|(?:does|should|can|could|would|if|do) one|"
+    r"what causes?|causes?|reasons?|advantages?|limit\w*|benefits?|differences?|differ|factors?|risks?|prevent\w*|treat(?:ed|ment|ments)?|therap\w+|manage\w*|prognosis|outlook|symptoms?|complications?|meaning|mean|refer to|stand for|"
+    r"recommend\w*|advi[cs]e|next|steps?|follow-?up|tests?|worr\w+|concern\w*|explain .* to|tell (?:the|my|a) (?:patient|family)|reassure|options?|alternatives?|differential|mimic|alike|similar|suspicious|warning|look (?:out )?for|learn more|in theory|good for|purpose|history|"
+    r"what if|when would|when should|would you (?:operate|treat|biopsy|remove|like)|worthwhile|avoid|thanks?|thank you|compare|in plain words|confident|replace|dangerous to|survival|red flags?|genetics?|lab(?:oratory)?|blood|go home|which specialist|lymph nodes|follow)\b",
+    re.IGNORECASE,
+)
+_CASE_QUESTION = re.compile(
+    rf"\b(?:this|that|these|it|its|here|there|you|your|we|our|they|he|she|his|her|him|I|me|my|patient|(?:the|left|right) {_THING}|the (?:[\w-]+ ){{1,2}}{_THING}|seen|visible|shown|present|affected|involved|details?|picture|image|see)\b(?!['’]t)"
+    r"|^\W*(?:\w+\W+){0,2}(?:describe|identify|name|summar\w+|report|present|show|point|give|complete|tell)\b|what['’]s up|what happened",
     re.IGNORECASE,
 )
 
@@ -86,11 +95,15 @@ class Clause(NamedTuple):
     """About the image at hand."""
     outright: bool
     """It says so itself, whatever the question was."""
+    generic: bool
+    """It says that it is about things in general."""
 
 
 def general_question(question: str) -> bool:
     """Whether a question asks for knowledge, advice or possibilities rather than for what is there."""
-    return bool(_GENERAL_QUESTION.search(question))
+    if _GENERAL_QUESTION.search(question):
+        return True
+    return bool(_VERB.search(question)) and not _CASE_QUESTION.search(question)
 
 
 def clauses_about(answer: str, question: str) -> Iterator[Clause]:
@@ -99,9 +112,10 @@ def clauses_about(answer: str, question: str) -> Iterator[Clause]:
     ours = not general
     for start, end in clauses(answer):
         clause = answer[start:end]
-        outright = bool(_STRONG.search(clause)) and not _GENERAL.search(clause)
+        generic = bool(_GENERAL.search(clause))
+        outright = not generic and bool(_STRONG.search(clause))
         ours = outright or _is_ours(clause, ours, general)
-        yield Clause(start, end, ours, outright)
+        yield Clause(start, end, ours, outright, not ours and (generic or bool(_KIND.match(clause))))
 
 
 def _is_ours(clause: str, before: bool, general: bool) -> bool:
@@ -113,4 +127,4 @@ def _is_ours(clause: str, before: bool, general: bool) -> bool:
         return before or bool(_THERE.match(clause))
     if not _VERB.search(clause):
         return before
-    return bool(_SHOWS.search(clause)) and not general
+    return not general and not _KIND.match(clause)

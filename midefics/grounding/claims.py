@@ -115,7 +115,7 @@ def _said(answer: str, question: str) -> Iterator[Claim]:
     general = general_question(question)
     for part in clauses_about(answer, question):
         clause = answer[part.start : part.end]
-        open_places = (advice and not part.outright) or bool(_ADVICE.search(clause))
+        open_places = not part.outright and (advice or bool(_ADVICE.search(clause)))
         open_things = hypothetical and not part.outright and not _OF_THE_IMAGE.match(clause)
         for claim in _of_clause(clause):
             identified = _identified(clause, claim, general)

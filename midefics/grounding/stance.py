@@ -12,15 +12,15 @@ Stance = Literal["asserted", "denied", "open"]
 
 _BOUNDARY = re.compile(
     r"[.;:!?](?=\s|$)|\s[–—-]\s|,?\s+(?=(?:but|however|although|though|whereas|because|since|so|therefore)\b)"
-    r"|,?\s+(?=and (?:it|the|this|there|its|he|she|they|no|not|shows?|is|was|has|may|might|could|should)\b)"
+    r"|,?\s+(?=and (?:such|most|many|other|these|those|some|I|we|you|it|the|this|there|its|he|she|they|no|not|shows?|is|was|has|may|might|could|should)\b)"
     r"|,\s+(?=(?:it|this|that|the|there|which|he|she|they|with|showing|not|no|as)\b)",
     re.IGNORECASE,
 )
 _OPEN = re.compile(
     r"\b(?:may|might|could|(?<!\bI )(?<!\bwe )would|should|possibl[ey]|possibilit(?:y|ies)|perhaps|maybe|suspicious|suspicion|suspect\w*|rul(?:e|es|ed|ing) out|"
-    r"exclud\w*|if|whether|unless|once|differential|(?<!is )(?<!are )(?<!was )(?<!I )(?<!we )(?<!been )consider\w*|risks?|concern\w*|usually|often|typically|generally|"
+    r"exclud\w*|if|when(?:ever)?|in case|where (?:an?|there)|any|every|each|whether|unless|once|differential|(?<!is )(?<!are )(?<!was )(?<!I )(?<!we )(?<!been )consider\w*|risks?|concern\w*|usually|often|typically|generally|"
     r"sometimes|in general|commonly|such as|for example|e\.g|protect\w* against|prevent\w*|(?:becom|develop)(?:e|es|ing)?|"
-    r"(?:screen\w*|check\w*|watch\w*|look\w*|monitor\w*|examin\w*|search\w*|rest\w*|evaluat\w*|assess\w*) (?:out )?for|turns? into|(?:find|detect|spot|recogni[sz]e|catch) (?:early )?signs of|depends?|uncertain|unclear|cannot (?:say|tell|be)|"
+    r"(?:screen\w*|check\w*|watch\w*|look\w*|monitor\w*|examin\w*|search\w*|rest\w*|evaluat\w*|assess\w*) (?:out )?for|turns? into|(?:find|detect|spot|recogni[sz]e|catch) (?:early )?signs of|depends?|uncertain|unclear|cannot (?:say|tell|be)|warning signs?|hints? at|"
     r"unlike|compared (?:with|to)|in contrast to|instead of|rather than|as opposed to|differ\w* from|distinguish\w*|"
     r"versus|vs|can(?! (?:be |clearly )*(?:seen|see|recogni\w+|identif\w+|observed?|noted|appreciated|found)))\b",
     re.IGNORECASE,
@@ -33,7 +33,7 @@ _OPEN_AFTER = re.compile(
     r"\W*(?:(?:is|are|was|remains?|has|have)\W+(?:also\W+|been\W+|still\W+)*(?:possible|suspected|uncertain|unclear|conceivable|considered)\b"
     r"|can(?:not| not)? be (?:ruled out|excluded)|(?:is|are) not (?:excluded|ruled out))"
     r"|.*\b(?:should|must|have|has|had|needs?|is|are|ought) (?:still |also |first )*(?:to )?be (?:ruled out|excluded|considered|thought of|kept in mind)\b"
-    r"|.*\b(?:typical|common|frequent|usual|possible|conceivable|in general|in question|would|might be|may be|could be)\b",
+    r"|.*\b(?:warrants?|calls? for|should prompt|typical|common|frequent|usual|possible|conceivable|in general|would|might be|may be|could be)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _DENIED_AFTER = re.compile(
@@ -50,6 +50,8 @@ _DEFINITE_BEFORE = re.compile(r"\b(?:the|this|these|his|her|its)\s+$", re.IGNORE
 _AT_THE_START = r"^\W*(?:(?:since|because|but|and|as|while|so|no|yes)\W+)?"
 _ONE_OF_MANY_BEFORE = re.compile(rf"(?:\ban?\s+|{_AT_THE_START})$", re.IGNORECASE)
 _SUBJECT_BEFORE = re.compile(rf"{_AT_THE_START}(?:\w+,?(?: and| or)? ){{0,12}}$", re.IGNORECASE)
+_IN_SUCH = re.compile(r"^\W*(?:in|for|with)\s+(?:(?:an?|advanced|early|most|suspected|cases? of)\s+){0,2}$", re.IGNORECASE)
+"""`In melanoma, …` speaks of them all."""
 _KIND_AFTER = re.compile(
     r"(?:,? (?:and |or )?\w+){0,6}? (?:that|can|may|might|could|look|tend|occur|grow|arise|happen|need|often|usually|rarely|must)\b(?! (?:also |clearly )*be (?:seen|observed|noted|appreciated|found|identified|made out))",
     re.IGNORECASE,
@@ -57,6 +59,11 @@ _KIND_AFTER = re.compile(
 """What makes a subject a whole kind of things: `cysts and tumours can look alike`, `a mole that changes`."""
 
 
+_KNOWN_THAT = re.compile(
+    r"(?<!n['’]t )(?<!not )(?<!no )(?<!never )\b(?:tell|sees?|clear|sure|mind|says?|know|note|noted|believe|think|means?|convinced|conclude|evident|obvious|shows?|reveals?|confirms?)(?: \w+){0,6} that (?=this|it|the|there|he|she|we|you)",
+    re.IGNORECASE,
+)
+"""What follows counts by itself: `you can tell that this is an MRI`."""
 NEAR = 240
 """Characters before and after a word that can bear on it."""
 LONGEST = 600
@@ -78,10 +85,10 @@ def _cut(start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def stance(clause: str, start: int, end: int) -> Stance:
     """How the words from `start` to `end` of a clause are meant."""
-    before, after = clause[max(0, start - NEAR) : start], clause[end : end + NEAR]
+    before, after = _KNOWN_THAT.split(clause[max(0, start - NEAR) : start])[-1], clause[end : end + NEAR]
     one_of_many = bool(_GENERIC_AFTER.match(after) and _ONE_OF_MANY_BEFORE.search(before))
     whole_kind = bool(_SUBJECT_BEFORE.search(before) and _KIND_AFTER.match(after)) and not _SEEN.search(after)
-    generic = one_of_many or whole_kind
+    generic = one_of_many or whole_kind or bool(_IN_SUCH.search(before) and after.startswith(","))
     if _OPEN.search(before) or _OPEN_AFTER.match(after) or generic:
         return "open"
     if _DENIED_AFTER.match(after):
