@@ -20,12 +20,13 @@ _THING = (
     r"hand|humerus|upper arm|shoulder|wrist|arrows?|radiologists?|location|position|results?|classification|label|nature|main \w+|rest|whole)"
 )
 _STRONG = re.compile(
-    rf"\b(?:this|these|that|the (?:present|current|shown|depicted|imaged|above)|your|our|his|her|its)\s+(?:[\w-]+\s+){{0,3}}?{_THING}\b"
+    rf"\b(?:this|these|the (?:present|current|shown|depicted|imaged|above)|your|our|his|her|its)\s+(?:[\w-]+\s+){{0,3}}?{_THING}\b"
+    rf"|\bthat {_THING}\b"
     r"|\bhere\b(?! are (?:some|a few))|\b(?:in|on|from|at|of) (?:the|this|our|your) (?:[\w-]+ )?(?:image|picture|photo(?:graph)?|figure|x-?ray|radiograph|film|scan|study|case|slide)\b"
     r"|\bI (?:can |do |also |would |could |clearly |actually |personally )*(?:see|note|notice|observe|find|measure|write|class|classify|grade|rate|file|sign|label|name|describe|diagnose|suspect(?! it may)|think|believe|read|consider|call|say|recogni[sz]e|make out|estimate|judge|detect|identify|am looking|am struck|have found|spot|spotted|got|measured|found|saw|noticed|put|lean|go (?:for|with))\b"
     rf"|\b(?:it|this|that) (?:is|was) (?:an?|the) (?:[\w-]+ ){{0,2}}?(?:images?|pictures?|photo(?:graph)?s?|figure|radiographs?|films?|scans?)\b"
     r"|\bI['’](?:d|ve|m) (?:say|call|put|read|write|class\w*|grade|rate|file|label|name|describe|diagnose|estimate|go (?:for|with)|found|seen|got|measured|looking at|seeing)\b|\bstruck by\b"
-    r"|\b(?:we|you|one|they)(?:['’](?:re|ve|d))? (?:can |do |also |are |have |clearly |may |both |really |actually |now )*(?:see|sees|seeing|seen|saw|note|notes|notice|observe|have|got|find|found|look(?:ing)? at|deal(?:ing)? with|appreciate|scanned|imaged|made|took|obtained|used|examin(?:ed|ing))\b"
+    r"|\b(?:we|you|one)(?:['’](?:re|ve|d))? (?:can |do |also |are |have |clearly |may |both |really |actually |now )*(?:see|sees|seeing|seen|saw|note|notes|notice|observe|have|got|find|found|look(?:ing)? at|deal(?:ing)? with|appreciate)\b|\b(?:they|we)(?: have|['’]ve)? (?:scanned|imaged|made|took|taken|obtained|used|examined|photographed|did|done)\b"
     r"|\bthis (?:one|is|was|looks?|appears?|seems?|shows?|has)\b(?! (?:because|why|how|when|where|what|important|often|usually|typically|especially|particularly|common))|\b(?:our|the|this) (?:\w+ )?(?:patient|man|woman|person|boy|girl|lady|gentleman) (?:in question|here|has|is|was|came|just|presented)\b|\bin (?:question|front of (?:you|us|me))\b"
     r"|\b(?:caught|catches|strikes|struck) (?:my|the|your|one['’]s) eye\b|\b(?:strikes|struck) me\b|\bwhat (?:we|you|I)\b"
     r"|\b(?:one can|can) (?:clearly |also |easily )*(?:be (?:clearly |also |easily )*(?:seen|observed|noted|appreciated|identified|made out|recogni[sz]ed|found)|see|make out)\b"
@@ -47,7 +48,7 @@ _PRONOUN = re.compile(
     re.IGNORECASE,
 )
 """A subject that takes over what the sentence before was about."""
-_THERE = re.compile(r"\W*(?:also,? |yes,? |in addition,? |and )*there\b", re.IGNORECASE)
+_THERE = re.compile(r"\W*(?:also,? |yes,? |in addition,? |and )*there\b(?!(?:['’]s| is| are| was| were) (?:no|not|never|little|few|often|usually|many|several (?:types|ways|kinds|options))\b)", re.IGNORECASE)
 _KIND = re.compile(
     r"^\W*(?:(?:yes|no|well|but|and|so|since|because|as|while|although|though)\W+){0,3}(?:(?!(?:the|this|that|these|those|its?|there|here|i|we|you|he|she|his|her|our|your)\b)[\w'’-]+,?\s+){0,5}?"
     r"(?:[\w-]+(?:[^s\W]s|nevi|ses)\s+(?:\w+ly\s+)?(?:are|were|have|do|can|may|look|appear|tend|grow|need|occur|arise|develop|come|show|include|heal|often)|an? (?:[\w-]+\s+){1,4}?(?:is|can|has|may|grows|looks|needs|occurs|arises|starts|means)\s+(?:an?|not|often|usually|the|any|one))\b",
@@ -67,7 +68,7 @@ _VERB = re.compile(
 _GENERAL = re.compile(
     r"\b(?:typically|usually|often|generally|commonly|normally|frequently|rarely|sometimes|occasionally|in general|in most|in many|in some|in rare|most (?:people|patients|cases|often|of them)|many (?:people|patients|cases|of them)|"
     r"(?:some|other|such|certain|these types of) (?:people|patients|lesions|cases|conditions|things|tumou?rs|growths)|people|doctors|dermatologists|surgeons|clinicians|physicians|patients|adults|children|incidence|(?:more|most|less) (?:common|frequent)|"
-    r"known (?:for|to|as)|(?:a|one) (?:type|form|kind|sort) of|risk factors?|gold standard|test of choice|mainstay|worldwide|every year|"
+    r"known (?:for|to|as)|classic\w*|textbooks?|by definition|as a rule|hardly ever|mostly|mainly|exceedingly|(?:a|one) (?:type|form|kind|sort) of|risk factors?|gold standard|test of choice|mainstay|worldwide|every year|"
     r"such (?:an? )?\w+|for (?:example|instance)|like (?:these|those)|of this (?:kind|type|sort))\b",
     re.IGNORECASE,
 )
@@ -76,12 +77,12 @@ _GENERAL_QUESTION = re.compile(
     r"\b(?:typical\w*|usual\w*|common\w*|general\w*|normally|often|such (?:an? )?\w+|like (?:this|that|these)|of this (?:kind|type|sort)|people|patients|children|doctors|dermatologists|radiologists|surgeons|clinicians|physicians|pathologists?|(?:does|should|can|could|would|if|do) one|"
     r"what causes?|causes?|reasons?|advantages?|limit\w*|benefits?|differences?|differ|factors?|risks?|prevent\w*|treat(?:ed|ment|ments)?|therap\w+|manage\w*|prognosis|outlook|symptoms?|complications?|meaning|mean|refer to|stand for|"
     r"recommend\w*|advi[cs]e|next|steps?|follow-?up|tests?|worr\w+|concern\w*|explain .* to|tell (?:the|my|a) (?:patient|family)|reassure|options?|alternatives?|differential|mimic|alike|similar|suspicious|warning|look (?:out )?for|learn more|in theory|good for|purpose|history|"
-    r"what if|when would|when should|would you (?:operate|treat|biopsy|remove|like)|worthwhile|avoid|thanks?|thank you|compare|in plain words|confident|replace|dangerous to|survival|red flags?|genetics?|lab(?:oratory)?|blood|go home|which specialist|lymph nodes|follow)\b",
+    r"what if|how would|how (?:does|do|can|could|is) an?|when would|when should|would you (?:operate|treat|biopsy|remove|like)|worthwhile|avoid|thanks?|thank you|compare|in plain words|confident|replace|dangerous to|survival|red flags?|genetics?|lab(?:oratory)?|blood|go home|which specialist|lymph nodes|follow)\b",
     re.IGNORECASE,
 )
 _CASE_QUESTION = re.compile(
     rf"\b(?:this|that|these|it|its|here|there|you|your|we|our|they|he|she|his|her|him|I|me|my|patient|(?:the|left|right) {_THING}|the (?:[\w-]+ ){{1,2}}{_THING}|seen|visible|shown|present|affected|involved|details?|picture|image|see)\b(?!['’]t)"
-    r"|^\W*(?:\w+\W+){0,2}(?:describe|identify|name|summar\w+|report|present|show|point|give|complete|tell)\b|what['’]s up|what happened",
+    r"|^\W*(?:\w+\W+){0,2}(?:describe|identify|name|summar\w+|report|present|show|point|give|complete|tell)\b|what['’]s up|what happened|(?:what|which|how|where|who)(?:['’]s| is| was| are)? the \w+|final answer",
     re.IGNORECASE,
 )
 

@@ -17,9 +17,10 @@ _NUMBER = rf"(?:\d{{1,3}}|(?:{'|'.join(_TENS)})(?:[- ](?:{'|'.join(_ONES)}))?)"
 _AGES = (
     re.compile(rf"(?P<years>{_NUMBER})[- ](?:years?|yrs?|y)[- ](?:old|of age)", re.IGNORECASE),
     re.compile(
-        rf"\b(?:aged|age (?:of|is|was)(?: about| around| approximately)?|at age)\s+(?P<years>{_NUMBER})\b(?! ?[%m])",
+        rf"\b(?:aged|age (?:of|is|was)(?: about| around| approximately)?|at age|age:|(?:adult|patient|person|individual|man|woman|someone|male|female) of(?: about| around)?)\s+(?P<years>{_NUMBER})\b(?! ?[%m])",
         re.IGNORECASE,
     ),
+    re.compile(rf"^\W*(?P<years>{_NUMBER})\s+(?:years|yrs)\W*$", re.IGNORECASE),
     re.compile(rf"\b(?:turned|turning|nearly|almost)\s+(?P<years>{_NUMBER})\b(?! ?[%m])", re.IGNORECASE),
     re.compile(
         rf"\b(?:is|was|about|around|approximately)\s+(?P<years>{_NUMBER})\s+(?:years|yrs)\b(?! (?:ago|later|after|before|apart|of))",
@@ -42,7 +43,7 @@ _STAGES = (
     ),
 )
 _ASKS_AGE = re.compile(
-    r"\b(?:how old|what age|which age|the age|age group|how many years|is age|patient old|person old|(?:patient|person)(?:'s|’s) age)\b|^\W*(?:and )?(?:age|years)\b",
+    r"\b(?:how old|demographic|what age|which age|the age|age group|how many years|is age|patient old|person old|(?:patient|person)(?:'s|’s) age)\b|^\W*(?:and )?(?:age|years)\b",
     re.IGNORECASE,
 )
 _BARE_YEARS = re.compile(rf"\b(?P<years>{_NUMBER})\b", re.IGNORECASE)
@@ -52,11 +53,10 @@ _SIZE = re.compile(
     re.IGNORECASE,
 )
 _LIMIT = re.compile(
-    r"\b(?:(?:larg|great|wid|bigg|thick|small|thinn|deep|long|short)er|more|less|over|within|every|by|beyond|above|below|under|exceed\w*|at least|up to)\b[^,]*$|\bmargins?\b",
+    r"\b(?:\w+er|more|less) than\b[^,]{0,30}$|\bmargins?\b|\bexceed\w*\b[^,]{0,30}$"
+    r"|(?<!extends )(?<!extending )(?<!spans )(?<!stretches )\b(?:over|above|below|under|at least|up to|beyond|within|every|by|between)\s+(?:(?:about|roughly|approximately|an?)\s+)?$",
     re.IGNORECASE,
 )
-
-
 _AGE_LIMIT = re.compile(
     r"\b(?:before|after|until|under|over|below|above|from|beyond|past|between|by|up to|older than|younger than|at least)(?: the)?\s*$", re.IGNORECASE
 )

@@ -17,10 +17,10 @@ _BOUNDARY = re.compile(
     re.IGNORECASE,
 )
 _OPEN = re.compile(
-    r"\b(?:may|might|could|(?<!\bI )(?<!\bwe )would|should|possibl[ey]|possibilit(?:y|ies)|perhaps|maybe|suspicious|suspicion|suspect\w*|rul(?:e|es|ed|ing) out|"
+    r"\b(?:may|might|could|(?<!\bI )(?<!\bwe )(?<!answer )(?<!diagnosis )(?<!impression )(?<!guess )(?<!verdict )(?<!choice )would|should|possibl[ey]|possibilit(?:y|ies)|perhaps|maybe|suspicious|suspicion|suspect\w*|rul(?:e|es|ed|ing) out|"
     r"exclud\w*|if|when(?:ever)?|in case|where (?:an?|there)|any|every|each|whether|unless|once|differential|(?<!is )(?<!are )(?<!was )(?<!I )(?<!we )(?<!been )consider\w*|risks?|concern\w*|usually|often|typically|generally|"
     r"sometimes|in general|commonly|such as|for example|e\.g|protect\w* against|prevent\w*|(?:becom|develop)(?:e|es|ing)?|"
-    r"(?:screen\w*|check\w*|watch\w*|look\w*|monitor\w*|examin\w*|search\w*|rest\w*|evaluat\w*|assess\w*) (?:out )?for|turns? into|(?:find|detect|spot|recogni[sz]e|catch) (?:early )?signs of|depends?|uncertain|unclear|cannot (?:say|tell|be)|warning signs?|hints? at|"
+    r"(?:screen\w*|check\w*|watch\w*|look\w*|monitor\w*|examin\w*|search\w*|rest\w*|evaluat\w*|assess\w*) (?:out )?for|turns? into|(?:find|detect|spot|recogni[sz]e|catch) (?:early )?signs of|depends?|uncertain|unclear|cannot (?:say|tell|be)|against|(?:in favou?r|treatment|management|removal|chance|likelihood|incidence|rate) of|treatment for|leads? to|(?:to|helps?) (?:\w+ )?(?:detect|identify|assess|evaluate|visuali[sz]e|spot|find|reveal|diagnose|confirm|differentiate|treat|remove|manage)|warning signs?|hints? at|"
     r"unlike|compared (?:with|to)|in contrast to|instead of|rather than|as opposed to|differ\w* from|distinguish\w*|"
     r"versus|vs|can(?! (?:be |clearly )*(?:seen|see|recogni\w+|identif\w+|observed?|noted|appreciated|found)))\b",
     re.IGNORECASE,
@@ -42,14 +42,15 @@ _DENIED_AFTER = re.compile(
     re.IGNORECASE,
 )
 _GENERIC_AFTER = re.compile(
-    r"\W*(?:\w+\W+){0,2}?(?:usually|often|typically|generally|commonly|sometimes|may|might|could|would|can(?! (?:also |clearly )*be (?:clearly |also )*(?:seen|observed|noted|appreciated|found|identified|recogni|made out))|tends?|differs?|grows?|spreads?|arises?|occurs?|needs?|must|never|looks?|begins?|starts?|behaves?|requires?|belongs?)\b",
+    r"[^\w,;]*(?:\w+[^\w,;]+){0,2}?(?:usually|often|typically|generally|commonly|sometimes|may|might|could|would|can(?! (?:also |clearly )*be (?:clearly |also )*(?:seen|observed|noted|appreciated|found|identified|recogni|made out))|tends?|differs?|grows?|spreads?|arises?|occurs?|needs?|must|never|looks?|begins?|starts?|behaves?|requires?|belongs?)\b",
     re.IGNORECASE,
 )
 _SEEN = re.compile(r"\b(?:seen|visible|present|noted|found|shown|observed|identified|noticed)\b", re.IGNORECASE)
 _DEFINITE_BEFORE = re.compile(r"\b(?:the|this|these|his|her|its)\s+$", re.IGNORECASE)
 _AT_THE_START = r"^\W*(?:(?:since|because|but|and|as|while|so|no|yes)\W+)?"
-_ONE_OF_MANY_BEFORE = re.compile(rf"(?:\ban?\s+|{_AT_THE_START})$", re.IGNORECASE)
+_ONE_OF_MANY_BEFORE = re.compile(rf"(?:(?<!\bis )(?<!\bwas )\ban?\s+|{_AT_THE_START})$", re.IGNORECASE)
 _SUBJECT_BEFORE = re.compile(rf"{_AT_THE_START}(?:\w+,?(?: and| or)? ){{0,12}}$", re.IGNORECASE)
+_PREDICATE_BEFORE = re.compile(r"\b(?:is|was|are|were|this|the|it|its|shows?|has)\b", re.IGNORECASE)
 _IN_SUCH = re.compile(r"^\W*(?:in|for|with)\s+(?:(?:an?|advanced|early|most|suspected|cases? of)\s+){0,2}$", re.IGNORECASE)
 """`In melanoma, …` speaks of them all."""
 _KIND_AFTER = re.compile(
@@ -87,7 +88,7 @@ def stance(clause: str, start: int, end: int) -> Stance:
     """How the words from `start` to `end` of a clause are meant."""
     before, after = _KNOWN_THAT.split(clause[max(0, start - NEAR) : start])[-1], clause[end : end + NEAR]
     one_of_many = bool(_GENERIC_AFTER.match(after) and _ONE_OF_MANY_BEFORE.search(before))
-    whole_kind = bool(_SUBJECT_BEFORE.search(before) and _KIND_AFTER.match(after)) and not _SEEN.search(after)
+    whole_kind = bool(not _PREDICATE_BEFORE.search(before) and _SUBJECT_BEFORE.search(before) and _KIND_AFTER.match(after)) and not _SEEN.search(after)
     generic = one_of_many or whole_kind or bool(_IN_SUCH.search(before) and after.startswith(","))
     if _OPEN.search(before) or _OPEN_AFTER.match(after) or generic:
         return "open"

@@ -37,7 +37,7 @@ SITES = {
     "pelvis": r"pelvis|pelvic|sacr(?:um|al)",
     "abdomen": r"abdom(?:en|inal)|belly",
     "spine": r"spine|spinal|vertebra\w*|lumbar|lumbosacral",
-    "back": r"(?<=the )back|(?<=his )back|(?<=her )back",
+    "back": r"\Aback\Z|(?<=the )back|(?<=his )back|(?<=her )back",
     "torso": r"torso|trunk",
     "palms or soles": r"palms?",
     "eye": r"eyes?|ocular|retina\w*",
