@@ -24,6 +24,9 @@ _STRONG = re.compile(
     rf"|\bthat {_THING}\b"
     r"|\bhere\b(?! are (?:some|a few))|\b(?:in|on|from|at|of) (?:the|this|our|your) (?:[\w-]+ )?(?:image|picture|photo(?:graph)?|figure|x-?ray|radiograph|film|scan|study|case|slide)\b"
     r"|\bI (?:can |do |also |would |could |clearly |actually |personally )*(?:see|note|notice|observe|find|measure|write|class|classify|grade|rate|file|sign|label|name|describe|diagnose|suspect(?! it may)|think|believe|read|consider|call|say|recogni[sz]e|make out|estimate|judge|detect|identify|am looking|am struck|have found|spot|spotted|got|measured|found|saw|noticed|put|lean|go (?:for|with))\b"
+    r"|\b(?:the|your) (?:[\w-]+ ){0,2}(?:image|picture|photo(?:graph)?|figure|radiograph|film|x-?ray|scan) (?:shows|displays|depicts|demonstrates|reveals|is|was|leaves|features|contains|has)\b"
+    r"|(?:^\W*|\bthat )(?:the|your) (?:[\w-]+ ){0,2}(?:changes?|lesion|finding|trouble|problem|abnormality|spot|mass|mole|growth|film|study) (?:is|was|has|sits|lies|measures|extends|appears|looks|reads)\b"
+    r"|\bthank(?:s| you) for\b|\bI have (?:\w+ )?(?:entered|written|noted|recorded|called|labelled)\b|\bconfronted with\b"
     rf"|\b(?:it|this|that) (?:is|was) (?:an?|the) (?:[\w-]+ ){{0,2}}?(?:images?|pictures?|photo(?:graph)?s?|figure|radiographs?|films?|scans?)\b"
     r"|\bI['’](?:d|ve|m) (?:say|call|put|read|write|class\w*|grade|rate|file|label|name|describe|diagnose|estimate|go (?:for|with)|found|seen|got|measured|looking at|seeing)\b|\bstruck by\b"
     r"|\b(?:we|you|one)(?:['’](?:re|ve|d))? (?:can |do |also |are |have |clearly |may |both |really |actually |now )*(?:see|sees|seeing|seen|saw|note|notes|notice|observe|have|got|find|found|look(?:ing)? at|deal(?:ing)? with|appreciate)\b|\b(?:they|we)(?: have|['’]ve)? (?:scanned|imaged|made|took|taken|obtained|used|examined|photographed|did|done)\b"
@@ -81,7 +84,7 @@ _GENERAL_QUESTION = re.compile(
     re.IGNORECASE,
 )
 _CASE_QUESTION = re.compile(
-    rf"\b(?:this|that|these|it|its|here|there|you|your|we|our|they|he|she|his|her|him|I|me|my|patient|(?:the|left|right) {_THING}|the (?:[\w-]+ ){{1,2}}{_THING}|seen|visible|shown|present|affected|involved|details?|picture|image|see)\b(?!['’]t)"
+    rf"\b(?:this|that|these|it|its|here|there|you|your|we|our|they|he|she|his|her|him|I|me|my|(?:the|left|right) {_THING}|the (?:[\w-]+ ){{1,2}}{_THING}|seen|visible|shown|present|affected|involved|details?|picture|image|see)\b(?!['’]t)"
     r"|^\W*(?:\w+\W+){0,2}(?:describe|identify|name|summar\w+|report|present|show|point|give|complete|tell)\b|what['’]s up|what happened|(?:what|which|how|where|who)(?:['’]s| is| was| are)? the \w+|final answer",
     re.IGNORECASE,
 )

@@ -73,7 +73,7 @@ DICOM_PARTS = {
 SIDES = {
     "both": r"bilateral(?:ly)?|both sides",
     "left": r"left(?:[- ]sided)?(?! (?:untreated|alone|unattended|behind|as it|in place|over))(?<!is left)(?<!be left)",
-    "right": r"right(?:[- ]sided)?(?! (?:away|now|answer|to |choice|thing|time|treatment|diagnosis))",
+    "right": r"(?<!you are )(?<!you['’]re )(?<!am I )(?<!that['’]s )(?<!quite )(?<!all )right(?:[- ]sided)?(?! (?:word|term|way|call|person|question|track|approach|away|now|answer|to |choice|thing|time|treatment|diagnosis))",
 }
 
 SEXES = {
