@@ -51,7 +51,10 @@ _PRONOUN = re.compile(
     re.IGNORECASE,
 )
 """A subject that takes over what the sentence before was about."""
-_THERE = re.compile(r"\W*(?:also,? |yes,? |in addition,? |and )*there\b(?!(?:['’]s| is| are| was| were) (?:no|not|never|little|few|often|usually|many|several (?:types|ways|kinds|options))\b)", re.IGNORECASE)
+_THERE = re.compile(
+    r"\W*(?:also,? |yes,? |in addition,? |and )*there\b(?!(?:['’]s| is| are| was| were) (?:no|not|never|little|few|often|usually|many|several (?:types|ways|kinds|options))\b)",
+    re.IGNORECASE,
+)
 _KIND = re.compile(
     r"^\W*(?:(?:yes|no|well|but|and|so|since|because|as|while|although|though)\W+){0,3}(?:(?!(?:the|this|that|these|those|its?|there|here|i|we|you|he|she|his|her|our|your)\b)[\w'’-]+,?\s+){0,5}?"
     r"(?:[\w-]+(?:[^s\W]s|nevi|ses)\s+(?:\w+ly\s+)?(?:are|were|have|do|can|may|look|appear|tend|grow|need|occur|arise|develop|come|show|include|heal|often)|an? (?:[\w-]+\s+){1,4}?(?:is|can|has|may|grows|looks|needs|occurs|arises|starts|means)\s+(?:an?|not|often|usually|the|any|one))\b",

@@ -58,7 +58,8 @@ _LIMIT = re.compile(
     re.IGNORECASE,
 )
 _AGE_LIMIT = re.compile(
-    r"\b(?:before|after|until|under|over|below|above|from|beyond|past|between|by|up to|older than|younger than|at least)(?: the)?\s*$", re.IGNORECASE
+    r"\b(?:before|after|until|under|over|below|above|from|beyond|past|between|by|up to|older than|younger than|at least)(?: the)?\s*$",
+    re.IGNORECASE,
 )
 """What makes an age a limit: `before the age of 40`."""
 

@@ -51,12 +51,17 @@ _AT_THE_START = r"^\W*(?:(?:since|because|but|and|as|while|so|no|yes)\W+)?"
 _ONE_OF_MANY_BEFORE = re.compile(rf"(?:(?<!\bis )(?<!\bwas )\ban?\s+|{_AT_THE_START})$", re.IGNORECASE)
 _SUBJECT_BEFORE = re.compile(rf"{_AT_THE_START}(?:\w+,?(?: and| or)? ){{0,12}}$", re.IGNORECASE)
 _PREDICATE_BEFORE = re.compile(r"\b(?:is|was|are|were|this|the|it|its|shows?|has)\b", re.IGNORECASE)
-_BARE_BEFORE = re.compile(r"(?:^\W*|\b(?:because|that|when|while|whereas|since|and|but|so|although|though)\s+)$", re.IGNORECASE)
+_BARE_BEFORE = re.compile(
+    r"(?:^\W*|\b(?:because|that|when|while|whereas|since|and|but|so|although|though)\s+)$", re.IGNORECASE
+)
 _ACTS = re.compile(
-    r"\s+(?!(?:is|was|has|shows|reveals|demonstrates|depicts|displays|images|scans|films|was)\b)[a-z]+[^s\W]s\s", re.IGNORECASE
+    r"\s+(?!(?:is|was|has|shows|reveals|demonstrates|depicts|displays|images|scans|films|was)\b)[a-z]+[^s\W]s\s",
+    re.IGNORECASE,
 )
 """A thing without an article that does what its kind does: `MRI detects …`, `melanoma accounts for …`."""
-_IN_SUCH = re.compile(r"^\W*(?:in|for|with)\s+(?:(?:an?|advanced|early|most|suspected|cases? of)\s+){0,2}$", re.IGNORECASE)
+_IN_SUCH = re.compile(
+    r"^\W*(?:in|for|with)\s+(?:(?:an?|advanced|early|most|suspected|cases? of)\s+){0,2}$", re.IGNORECASE
+)
 """`In melanoma, …` speaks of them all."""
 _KIND_AFTER = re.compile(
     r"(?:,? (?:and |or )?\w+){0,6}? (?:that|can|may|might|could|look|tend|occur|grow|arise|happen|need|often|usually|rarely|must)\b(?! (?:also |clearly )*be (?:seen|observed|noted|appreciated|found|identified|made out))",
@@ -93,7 +98,9 @@ def stance(clause: str, start: int, end: int) -> Stance:
     """How the words from `start` to `end` of a clause are meant."""
     before, after = _KNOWN_THAT.split(clause[max(0, start - NEAR) : start])[-1], clause[end : end + NEAR]
     one_of_many = bool(_GENERIC_AFTER.match(after) and _ONE_OF_MANY_BEFORE.search(before))
-    whole_kind = bool(not _PREDICATE_BEFORE.search(before) and _SUBJECT_BEFORE.search(before) and _KIND_AFTER.match(after)) and not _SEEN.search(after)
+    whole_kind = bool(
+        not _PREDICATE_BEFORE.search(before) and _SUBJECT_BEFORE.search(before) and _KIND_AFTER.match(after)
+    ) and not _SEEN.search(after)
     bare = bool(_BARE_BEFORE.search(before) and _ACTS.match(after))
     in_such = bool(_IN_SUCH.search(before) and after.startswith(","))
     generic = one_of_many or whole_kind or bare or in_such

@@ -78,40 +78,73 @@ class Scores(NamedTuple):
 
 
 def scored(rows: Sequence[Row], phrasings: Iterable[Phrasing], per_row: int, seed: int = 5) -> Scores:
-    """What the checker makes of conversations about the rows in some phrasings; each corruption in its turn."""
-    rng = random.Random(seed)  # noqa: S311 (a choice of examples, no secret)
-    good, false_alarms = 0, 0
-    alarms, tried, caught = Counter[str](), Counter[str](), Counter[str]()
-    examples = []
-    names = tuple(CORRUPTIONS)
+    """What the checker makes of conversations about the rows in some phrasings; of the corruptions, the rarest so far is next."""
+    tally = _Tally(random.Random(seed))  # noqa: S311 (a choice of examples, no secret)
     for phrasing in phrasings:
-        for case in cases(rows, phrasing, per_row, rng):
-            fit = ((name, corrupted(name, case, rng, phrasing)) for name in sorted(names, key=lambda name: tried[name]))
-            name, turns = next((name, turns) for name, turns in fit if turns)
-            good, tried[name] = good + 1, tried[name] + 1
-            wrong = problems(case.source, case.metadata, case.turns)
-            false_alarms += bool(wrong)
-            alarms.update({problem.kind for problem in wrong})
-            examples += [f"false alarm: {problem} in {case.turns[problem.turn - 1]} of {case.metadata}" for problem in wrong]
-            if CORRUPTIONS[name].kind in {problem.kind for problem in problems(case.source, case.metadata, turns)}:
-                caught[name] += 1
-            else:
-                examples.append(f"missed: {name} in {_changed(case, turns)} of {case.metadata}")
-    return Scores(good, false_alarms, dict(alarms), dict(tried), dict(caught), tuple(examples))
+        for case in cases(rows, phrasing, per_row, seed):
+            tally.take(case, phrasing)
+    return tally.scores()
 
 
-def _changed(case: Case, turns: tuple[Turn, ...]) -> list[Turn]:
-    return [turn for turn in turns if turn not in case.turns]
+class _Tally:
+    """Counts while it corrupts."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._good = self._false_alarms = 0
+        self._alarms, self._tried, self._caught = Counter[str](), Counter[str](), Counter[str]()
+        self._examples: list[str] = []
+
+    def take(self, case: Case, phrasing: Phrasing) -> None:
+        """Checks a conversation as it is, and corrupted."""
+        fit = ((name, corrupted(name, case, self._rng, phrasing)) for name in self._rarest_first())
+        name, turns = next(((name, turns) for name, turns in fit if turns), ("", None))
+        if turns is None:
+            return
+        self._good += 1
+        self._tried[name] += 1
+        self._check_good(case)
+        if CORRUPTIONS[name].kind in _kinds(case, turns):
+            self._caught[name] += 1
+        else:
+            self._examples.append(
+                f"missed: {name} in {[turn for turn in turns if turn not in case.turns]} of {case.metadata}"
+            )
+
+    def scores(self) -> Scores:
+        """What was counted."""
+        return Scores(
+            self._good,
+            self._false_alarms,
+            dict(self._alarms),
+            dict(self._tried),
+            dict(self._caught),
+            tuple(self._examples),
+        )
+
+    def _rarest_first(self) -> list[str]:
+        return sorted(CORRUPTIONS, key=lambda name: self._tried[name])
+
+    def _check_good(self, case: Case) -> None:
+        wrong = problems(case.source, case.metadata, case.turns)
+        self._false_alarms += bool(wrong)
+        self._alarms.update({problem.kind for problem in wrong})
+        self._examples += [
+            f"false alarm: {problem} in {case.turns[problem.turn - 1]} of {case.metadata}" for problem in wrong
+        ]
 
 
-def cases(rows: Sequence[Row], phrasing: Phrasing, per_row: int, rng: random.Random) -> Iterator[Case]:
+def _kinds(case: Case, turns: tuple[Turn, ...]) -> set[str]:
+    return {problem.kind for problem in problems(case.source, case.metadata, turns)}
+
+
+def cases(rows: Sequence[Row], phrasing: Phrasing, per_row: int, seed: int = 5) -> Iterator[Case]:
     """Conversations about every row: an opening, and some of what may follow."""
+    rng = random.Random(seed)  # noqa: S311 (a choice of examples, no secret)
     for source, metadata in rows:
         for _ in range(per_row):
             words = gaps(source, metadata, rng.randrange(100))
-            openings, later = (
-                _fitting(part.get(source, ()), words) for part in (phrasing.openings, phrasing.later)
-            )
+            openings, later = (_fitting(part.get(source, ()), words) for part in (phrasing.openings, phrasing.later))
             if openings and len(later) >= TURNS[0]:
                 chosen = [rng.choice(openings), *rng.sample(later, rng.choice(TURNS) - 1)]
                 yield Case(source, metadata, tuple(Turn(question=asked, answer=told) for asked, told in chosen))
