@@ -7,7 +7,7 @@ that nothing ties to the case is general, and `it` and `which` after one are gen
 """
 
 import re
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from midefics.grounding.stance import clauses
@@ -106,6 +106,7 @@ class Clause(NamedTuple):
     """It says that it is about things in general."""
 
 
+@lru_cache(maxsize=256)
 def general_question(question: str) -> bool:
     """Whether a question asks for knowledge, advice or possibilities rather than for what is there."""
     if _GENERAL_QUESTION.search(question):
@@ -113,16 +114,19 @@ def general_question(question: str) -> bool:
     return bool(_VERB.search(question)) and not _CASE_QUESTION.search(question)
 
 
-def clauses_about(answer: str, question: str) -> Iterator[Clause]:
-    """The clauses of an answer, each with what it is about."""
+@lru_cache(maxsize=256)
+def clauses_about(answer: str, question: str) -> tuple[Clause, ...]:
+    """The clauses of an answer, each with what it is about; kept a while, as claims and measures both ask for them."""
     general = general_question(question)
     ours = not general
+    found = []
     for start, end in clauses(answer):
         clause = answer[start:end]
         generic = bool(_GENERAL.search(clause))
         outright = not generic and bool(_STRONG.search(clause))
         ours = outright or _is_ours(clause, ours, general)
-        yield Clause(start, end, ours, outright, not ours and (generic or bool(_KIND.match(clause))))
+        found.append(Clause(start, end, ours, outright, not ours and (generic or bool(_KIND.match(clause)))))
+    return tuple(found)
 
 
 def _is_ours(clause: str, before: bool, general: bool) -> bool:
