@@ -18,6 +18,8 @@ class Sample(NamedTuple):
     labels: list[int]
     image: bytes | Image.Image | None
     """`None`: a conversation about no image."""
+    row: str = ""
+    """The id of the row that it was made of."""
 
 
 def pixels(images: Sequence[bytes | Image.Image | None], processor: IdeficsProcessor) -> torch.Tensor:

@@ -25,7 +25,7 @@ from midefics.services.progress import Progress
 from midefics.sources.synthetic import captioned_pictures
 from midefics.vlm.chat import encode
 from midefics.vlm.collate import Sample
-from midefics.vlm.fit import fit
+from midefics.vlm.fit import Watching, fit
 from midefics.vlm.load import Loaded, mend
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def build(
     ):
         fit(
             Loaded(model, processor), samples, (), recipe, seed=seed, folder=Path(scratch),
-            tell=lambda step, figures: counter.advance(step - counter.done, f"loss {figures['loss']:.3f}"),
+            watching=Watching(lambda step, told: counter.advance(step - counter.done, f"loss {told['loss']:.3f}")),
         )  # fmt: skip
         for module in _quantised_later(model):
             remove_parametrizations(module, "weight")
