@@ -1,12 +1,9 @@
 """Trainings that are killed, stopped and started twice, as real processes: what comes out is what comes out undisturbed."""
 
-import json
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +11,8 @@ from typing import Any
 import pytest
 
 from midefics.services.storage import Storage
-from tests.training_forge import Forge, Training
-from tests.trainings import STEPS, history, house, options
+from tests.training_forge import Forge
+from tests.trainings import history, house, options
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +37,11 @@ def home(tmp_path: Path, tiny_base: Path) -> Path:
     return house(tmp_path / "home", tiny_base)
 
 
-def runs(home: Path) -> list[tuple[str, str]]:
+def runs(home: Path, tracked: str | None = None) -> list[tuple[str, str]]:
     """MLflow's runs, the oldest first, and their status."""
     import mlflow
 
-    client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow' / 'mlflow.db'}")
+    client = mlflow.MlflowClient(tracked or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("midefics")
     found = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"])
     return [(run.info.run_id, run.info.status) for run in found]
@@ -82,22 +79,22 @@ def test_a_killed_training_goes_on_to_the_same_adapter_in_the_same_run(
     assert kept(home) == []
 
 
-def test_sigterm_in_the_middle_of_a_step_saves_and_leaves(
-    forge: Forge, home: Path, undisturbed: dict[str, Any]
+@pytest.mark.parametrize("moment", ["on_substep_end", "on_step_end", "on_prediction_step"])
+def test_sigterm_at_any_moment_saves_and_leaves(
+    forge: Forge, home: Path, undisturbed: dict[str, Any], moment: str
 ) -> None:
-    training = forge.start(home, *options(checkpoint_every=None), pace_s=0.2)
-    training.says("train 2 of 12")
-    os.kill(training.number, signal.SIGTERM)
-    asked = time.monotonic()
-    assert training.end() == 75
-    assert time.monotonic() - asked < 10
-    assert "the same command goes on from there" in training.log.splitlines()[-1]
+    rarely = options(checkpoint_every=None)
+    stopped = forge.start(home, *rarely, kill_at=4, kill_in=moment, kill_by=signal.SIGTERM)
+    assert stopped.end() == 75
+    assert stopped.log.splitlines()[-1] == (
+        "error: train: stopped at step 4 of 12 (SIGTERM); the same command goes on from there"
+    )
     assert [status for _, status in runs(home)] == ["KILLED"]
-    resumed = forge.start(home, *options(checkpoint_every=None))
+    resumed = forge.start(home, *rarely)
     manifest = resumed.manifest()
-    assert "going on after step" in resumed.log
+    assert "going on after step 4 of 12" in resumed.log
+    assert manifest["digest"] == undisturbed["digest"]
     assert manifest["facts"]["tokens"] == undisturbed["facts"]["tokens"]
-    assert history(home, manifest) == undisturbed["history"]
     assert [status for _, status in runs(home)] == ["FINISHED"]
 
 
@@ -123,6 +120,26 @@ def test_another_training_does_not_go_on_from_it(forge: Forge, home: Path) -> No
     resumed.manifest()
     assert "going on after step 6" in resumed.log
     assert [status for _, status in runs(home)] == ["FINISHED", "FINISHED"]
+
+
+def test_another_machine_goes_on_from_the_bucket(
+    forge: Forge, tiny_base: Path, undisturbed: dict[str, Any], s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIDEFICS_STORE", s3)
+    one, other = house(tmp_path / "one", tiny_base, s3), house(tmp_path / "other", tiny_base, s3)
+    tracked = f"sqlite:///{one / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked)
+    assert forge.start(one, *options(), kill_at=7).end() == -signal.SIGKILL
+    bucket = Storage.at(s3, other).store
+    [newest] = [key for key in bucket.keys("checkpoints/") if key.endswith("-00000006/optimizer.pt")]
+    bucket.write(newest, bucket.read(newest).content[:-1])  # cut short in the bucket
+    resumed = forge.start(other, *options())
+    manifest = resumed.manifest()
+    assert manifest["digest"] == undisturbed["digest"]
+    assert "checkpoint of step 6 is damaged" in resumed.log
+    assert "going on after step 3" in resumed.log
+    assert list(bucket.keys("checkpoints/")) == []
+    assert [status for _, status in runs(one, tracked)] == ["FINISHED"]
 
 
 def test_fresh_starts_anew(forge: Forge, home: Path, undisturbed: dict[str, Any]) -> None:

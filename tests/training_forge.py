@@ -15,8 +15,6 @@ from typing import Any
 
 def serve() -> None:
     import bitsandbytes  # noqa: F401
-    import mlflow.pyfunc
-    import mlflow.store.tracking.sqlalchemy_store
     import peft  # noqa: F401
     import transformers.trainer  # noqa: F401
 
@@ -63,7 +61,11 @@ def fork(arguments: list[str], environment: dict[str, str], output: str, log: st
 
 
 def behave(
-    kill_at: int | None = None, kill_in: str = "on_step_end", pace_s: float = 0.0, largest_file: int | None = None
+    kill_at: int | None = None,
+    kill_in: str = "on_step_end",
+    kill_by: int = signal.SIGKILL,
+    pace_s: float = 0.0,
+    largest_file: int | None = None,
 ) -> None:
     """Makes transformers' own Trainer end the process at a step, or take its time; and the disk refuse large files."""
     import resource
@@ -75,13 +77,12 @@ def behave(
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
     class Habits(TrainerCallback):
-        def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        def on_step_end(self, *_: Any, **__: Any) -> None:
             time.sleep(pace_s)
 
-    def kill(self: Any, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        time.sleep(pace_s if kill_in == "on_step_end" else 0)
+    def kill(_self: Any, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         if state.global_step >= (kill_at or 0):
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), kill_by)
 
     if kill_at is not None:
         setattr(Habits, kill_in, kill)
@@ -100,7 +101,13 @@ class Forge:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{len(list(folder.iterdir())):03d}"
         variables = ("MIDEFICS_STORE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
-        kept = (*variables, "AWS_ENDPOINT_URL_S3", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_MAX_ATTEMPTS")
+        kept = (
+            *variables,
+            "AWS_ENDPOINT_URL_S3",
+            "AWS_CONFIG_FILE",
+            "AWS_SHARED_CREDENTIALS_FILE",
+            "MLFLOW_TRACKING_URI",
+        )
         environment = {"MIDEFICS_HOME": str(home)} | {key: os.environ.get(key, "") for key in kept}
         environment = {key: value for key, value in environment.items() if value or key == "MIDEFICS_STORE"}
         request = {"arguments": arguments, "environment": environment, **habits}
@@ -136,7 +143,7 @@ class Training:
         assert code == 0, self.log[-4000:]
         return json.loads(self._files.with_suffix(".out").read_text().splitlines()[-1])
 
-    def says(self, text: str, within_s: float = 60.0) -> None:
+    def says(self, text: str, within_s: float = 240.0) -> None:
         deadline = time.monotonic() + within_s
         while text not in self.log:
             assert time.monotonic() < deadline, f"{text!r} not in\n{self.log[-3000:]}"

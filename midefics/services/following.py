@@ -34,7 +34,7 @@ def follow(trainings: Trainings, training: str, progress: Progress, stop: StopRe
 
 
 def _watch(trainings: Trainings, training: str, counter: Counter) -> Manifest | None:
-    pulse, followed = Pulse(), ""
+    pulse, followed = Pulse(trainings.pace.dead_after_s), ""
     while True:
         state = trainings.state(training)
         if state and pulse.beats(state):

@@ -10,7 +10,7 @@ from typing import Self
 from midefics.errors import MideficsError
 from midefics.records import Manifest
 from midefics.services.stopping import StopRequest
-from midefics.services.trainings import BEAT_S, State, Trainings
+from midefics.services.trainings import State, Trainings
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Heartbeat:
             self._trainings.write(self._training, self.state)
 
     def _beat(self) -> None:
-        while not self._end.wait(BEAT_S):
+        while not self._end.wait(self._trainings.pace.beat_s):
             try:
                 if self._trainings.shared:
                     self._listen()
@@ -94,6 +94,7 @@ class Heartbeat:
             return
         if not self._orphan_since:
             self._orphan_since = time.time()
+            self._trainings.talk_to_a_file(self._training)
             log.info("train: going on without the process that started it, for %.0f s", self._outlive_s)
         watched = self._trainings.followed(self._training)
         last = max(self._orphan_since, watched.stat().st_mtime if watched.exists() else 0.0)

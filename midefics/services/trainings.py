@@ -10,12 +10,13 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import psutil
 from pydantic import ValidationError
@@ -78,22 +79,31 @@ class State(Record):
     """Of the adapter, once it is there."""
 
 
+class Pace(NamedTuple):
+    """How long machines wait for each other, in seconds."""
+
+    beat_s: float = BEAT_S
+    dead_after_s: float = DEAD_AFTER_S
+    settled_after_s: float = SETTLED_AFTER_S
+
+
 class Pulse:
     """Watches whether the holder of a training is alive."""
 
-    def __init__(self) -> None:
+    def __init__(self, dead_after_s: float = DEAD_AFTER_S) -> None:
+        self._dead_after_s = dead_after_s
         self._seen: tuple[str, int] | None = None
         self._changed = 0.0
 
     def beats(self, state: State) -> bool:
-        """A process here is asked for; another one must have moved its heartbeat within the last minute."""
+        """A process here is looked for; one elsewhere must have moved its heartbeat lately, by our own clock."""
         if state.state != "running":
             return False
         if state.process.here:
             return state.process.alive
         if self._seen != (state.owner, state.beat):
             self._seen, self._changed = (state.owner, state.beat), time.monotonic()
-        return time.monotonic() - self._changed < DEAD_AFTER_S
+        return time.monotonic() - self._changed < self._dead_after_s
 
 
 class Trainings:
@@ -103,10 +113,11 @@ class Trainings:
         store: the heartbeats are in it, where other machines see them.
         home: the locks are under it.
         shared: other machines may use the same storage.
+        pace: how long they wait for each other.
     """
 
-    def __init__(self, store: ObjectStore, home: Path, shared: bool) -> None:
-        self.store, self.shared = store, shared
+    def __init__(self, store: ObjectStore, home: Path, shared: bool, pace: Pace = Pace()) -> None:  # noqa: B008 (frozen)
+        self.store, self.shared, self.pace = store, shared, pace
         self._locks = home / "trainings"
 
     def state(self, training: str) -> State | None:
@@ -138,18 +149,20 @@ class Trainings:
     def take(self, training: str) -> State | None:
         """Claims a training whose lock we have; None where another machine has it or was quicker."""
         first = before = self.state(training)
-        pulse = Pulse()
+        pulse = Pulse(self.pace.dead_after_s)
         while first and before and pulse.beats(before):
             if before.process.here or (before.owner, before.beat) != (first.owner, first.beat):
                 return None
-            log.info("train: waiting up to %.0f s for a sign of life from %s", DEAD_AFTER_S, before.process.host)
-            time.sleep(BEAT_S)
+            log.info(
+                "train: waiting up to %.0f s for a sign of life from %s", self.pace.dead_after_s, before.process.host
+            )
+            time.sleep(min(1.0, self.pace.beat_s))
             before = self.state(training)
         run_id = before.run_id if before and before.state != "finished" else ""
         ours = State(owner=uuid.uuid4().hex, process=Process.ours(), run_id=run_id)
         self.write(training, ours)
         if self.shared:
-            time.sleep(SETTLED_AFTER_S)
+            time.sleep(self.pace.settled_after_s)
             now = self.state(training)
             return ours if now and now.owner == ours.owner else None
         return ours
@@ -173,7 +186,14 @@ class Trainings:
 
     def followed(self, training: str) -> Path:
         """A file that followers on this machine touch."""
+        self._locks.mkdir(parents=True, exist_ok=True)
         return self._locks / f"{training[:16]}.followed"
+
+    def talk_to_a_file(self, training: str) -> None:
+        """Puts a log file in the place of standard output and error that nobody reads any more."""
+        with (self._locks / f"{training[:16]}.log").open("ab") as file:
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(file.fileno(), stream.fileno())
 
     @staticmethod
     def key(training: str) -> str:
