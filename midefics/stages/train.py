@@ -50,7 +50,9 @@ def run(config: RunConfig, dataset: Manifest, *, services: Services) -> Manifest
         name = f"{config.name} on {dataset.digest[:8]}"
         with (
             tracking.run(config.register_.experiment, name, tags, _flat(config)) as run_id,
-            services.progress.track("train", planned_steps(len(samples), config.train)) as counter,
+            services.progress.track(
+                "train", planned_steps([len(sample.input_ids) for sample in samples], config.train)
+            ) as counter,
         ):
 
             def tell(step: int, figures: dict[str, float]) -> None:
@@ -73,7 +75,8 @@ def run(config: RunConfig, dataset: Manifest, *, services: Services) -> Manifest
         draft.facts.update(
             run_id=run_id, base_model=config.base_model, steps=fitted.steps, tokens=fitted.tokens,
             loss_first=round(fitted.loss_first, 4), loss_last=round(fitted.loss_last, 4),
-            tokens_per_second=round(fitted.tokens / fitted.seconds),
+            tokens_per_second=round(fitted.tokens / fitted.seconds), padding=round(fitted.padding, 4),
+            nothing_to_learn=fitted.nothing_to_learn, unreadable=fitted.unreadable,
         )  # fmt: skip
     log.info(
         "train: %s steps, loss %.3f to %.3f, %.1f s", fitted.steps, fitted.loss_first, fitted.loss_last, fitted.seconds
@@ -92,7 +95,7 @@ def _samples(
         if row.split in ("train", "validation") and row.turns:
             pieces = [row.turns] if config.train.sample == "conversation" else [(turn,) for turn in row.turns]
             encoded = [encode(piece, tokenizer, True, config.train.max_length) for piece in pieces]
-            splits[row.split] += [Sample(*one, image=row.image) for one in encoded]
+            splits[row.split] += [Sample(*one, image=row.image, id=row.id) for one in encoded]
     if not splits["train"]:
         raise DataError(
             f"dataset {dataset.digest[:16]} has no training rows; assemble it with a smaller assemble.test_share"

@@ -18,6 +18,8 @@ class Sample(NamedTuple):
     labels: list[int]
     image: bytes | Image.Image | None
     """`None`: a conversation about no image."""
+    id: str = ""
+    """Of the row it was made of, for whoever has to find it."""
 
 
 def pixels(images: Sequence[bytes | Image.Image | None], processor: IdeficsProcessor) -> torch.Tensor:
