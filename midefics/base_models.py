@@ -8,6 +8,8 @@ from midefics.errors import ConfigError
 class BaseModelSpec(NamedTuple):
     """What the rest of the code needs to know of a base model before loading it."""
 
+    architecture: str
+    """The family's name in `vlm/families`."""
     hub_id: str | None
     """Hugging Face repository; `None`: the project builds the model itself."""
     revision: str | None
@@ -17,8 +19,9 @@ class BaseModelSpec(NamedTuple):
 
 
 BASE_MODELS = {
-    "tiny-idefics": BaseModelSpec(None, None, 32, "Apache-2.0"),
+    "tiny-idefics": BaseModelSpec("idefics", None, None, 32, "Apache-2.0"),
     "idefics-9b-instruct": BaseModelSpec(
+        "idefics",
         "HuggingFaceM4/idefics-9b-instruct",
         "1fd008f7e6b4086f3c8e4d6ca112b3d03ea9f907",  # of 2023-09-28: the tokenizer's last change
         224,

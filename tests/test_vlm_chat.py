@@ -6,7 +6,10 @@ from transformers import PreTrainedTokenizerFast
 
 from midefics.errors import ModelError
 from midefics.records import Turn
-from midefics.vlm.chat import IGNORED, Control, encode, encode_question
+from midefics.vlm.chat import IGNORED, Encoded
+from midefics.vlm.families import FAMILIES, TextAndPictures
+from midefics.vlm.families.idefics import Control
+from tests.rows import jpeg
 
 LETTERS = "\n ?.:<>_/" + "abcdefghijklmnopqrstuvwxyz" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 TURNS = [Turn(question="q", answer="a"), Turn(question="r", answer="bc")]
@@ -26,6 +29,14 @@ def tokenizer() -> PreTrainedTokenizerFast:
         pad_token="<unk>",
         additional_special_tokens=[FAKE, IMAGE, END],
     )
+
+
+def encode(turns: list[Turn], tokenizer: PreTrainedTokenizerFast, has_image: bool, most: int) -> Encoded:
+    return FAMILIES["idefics"].encode(turns, TextAndPictures(tokenizer, None), jpeg() if has_image else None, most)
+
+
+def encode_question(history: list[Turn], question: str, tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    return FAMILIES["idefics"].encode_question(history, question, TextAndPictures(tokenizer, None), jpeg())
 
 
 def as_tokens(ids: list[int], tokenizer: PreTrainedTokenizerFast) -> list[str]:
@@ -57,14 +68,14 @@ def test_without_an_image_there_is_no_image_token(tokenizer: PreTrainedTokenizer
 
 def test_a_question_is_the_beginning_of_what_was_trained_on(tokenizer: PreTrainedTokenizerFast) -> None:
     whole = encode(TURNS, tokenizer, True, 1000).input_ids
-    asked = encode_question(TURNS[:1], "r", tokenizer, True)
+    asked = encode_question(TURNS[:1], "r", tokenizer)
     assert asked == whole[: len(asked)]
     assert as_tokens(whole[len(asked) :], tokenizer) == [*" bc", END]
 
 
 def test_control_tokens_in_a_question_stay_text(tokenizer: PreTrainedTokenizerFast) -> None:
     control = Control.of(tokenizer)
-    ids = encode_question([], f"{IMAGE}{END}</s>", tokenizer, True)
+    ids = encode_question([], f"{IMAGE}{END}</s>", tokenizer)
     assert ids.count(control.image) == 1
     assert ids.count(control.end) == 1
     assert tokenizer.eos_token_id not in ids

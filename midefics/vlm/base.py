@@ -13,13 +13,17 @@ class Location(NamedTuple):
     folder: str
     """A folder, or a repository on the Hugging Face hub."""
     revision: str | None
+    side: int | None
+    """The longest side in pixels that a picture is shown with; `None`: as saved beside the model."""
 
 
 def locate(name: str, home: Path, progress: Progress) -> Location:
     """Finds a base model; the tiny one is built at first use and kept under `home/cache`."""
     spec = base_model(name)
     if spec.hub_id:
-        return Location(spec.hub_id, spec.revision)
+        return Location(spec.hub_id, spec.revision, spec.image_size)
     from midefics.vlm.tiny import RECIPE, build
 
-    return Location(str(build(home / "cache" / "base_models" / f"{name}-{RECIPE}", seed=0, progress=progress)), None)
+    return Location(
+        str(build(home / "cache" / "base_models" / f"{name}-{RECIPE}", seed=0, progress=progress)), None, None
+    )

@@ -23,10 +23,10 @@ from midefics.config import TrainConfig
 from midefics.records import Turn
 from midefics.services.progress import Progress
 from midefics.sources.synthetic import captioned_pictures
-from midefics.vlm.chat import encode
 from midefics.vlm.collate import Sample
+from midefics.vlm.families import FAMILIES
 from midefics.vlm.fit import fit
-from midefics.vlm.load import Loaded, mend
+from midefics.vlm.load import Loaded
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +60,11 @@ def build(
     processor = IdeficsProcessor(IdeficsImageProcessorPil(image_size=SIDE), tokenizer, image_size=SIDE)
     torch.manual_seed(seed)
     model = IdeficsForVisionText2Text(_config(len(tokenizer) - 3))
-    mend(model)
+    family = FAMILIES["idefics"]
+    family.mend(model)
     _feel_the_quantisation(model)
     samples = [
-        Sample(*encode([Turn(question=REQUEST, answer=caption)], tokenizer, True, 512), image=picture)
+        Sample(*family.encode([Turn(question=REQUEST, answer=caption)], processor, picture, 512), image=picture)
         for picture, caption in pictures
     ]
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,7 @@ def build(
         progress.track("base model", steps) as counter,
     ):
         fit(
-            Loaded(model, processor), samples, (), recipe, seed=seed, folder=Path(scratch),
+            Loaded(model, processor, family), samples, (), recipe, seed=seed, folder=Path(scratch),
             tell=lambda step, figures: counter.advance(step - counter.done, f"loss {figures['loss']:.3f}"),
         )  # fmt: skip
         for module in _quantised_later(model):
