@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 from midefics.errors import ModelError
 from midefics.records import Turn
 from midefics.vlm.chat import IGNORED, Encoded
-from midefics.vlm.families import FAMILIES, TextAndPictures
+from midefics.vlm.families import FAMILIES, Processor
 from midefics.vlm.families.idefics import Control
 from tests.rows import jpeg
 
@@ -32,11 +32,11 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def encode(turns: list[Turn], tokenizer: PreTrainedTokenizerFast, has_image: bool, most: int) -> Encoded:
-    return FAMILIES["idefics"].encode(turns, TextAndPictures(tokenizer, None), jpeg() if has_image else None, most)
+    return FAMILIES["idefics"].encode(turns, Processor(tokenizer, None), jpeg() if has_image else None, most)
 
 
 def encode_question(history: list[Turn], question: str, tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    return FAMILIES["idefics"].encode_question(history, question, TextAndPictures(tokenizer, None), jpeg())
+    return FAMILIES["idefics"].encode_question(history, question, Processor(tokenizer, None), jpeg())
 
 
 def as_tokens(ids: list[int], tokenizer: PreTrainedTokenizerFast) -> list[str]:

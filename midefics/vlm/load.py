@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from peft import PeftModel
-from transformers import BitsAndBytesConfig
+from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
 from midefics.errors import ModelError
 from midefics.vlm.families import Family, Processor, family_of, model_type_at
@@ -57,10 +57,9 @@ def load_base(
     """
     dtype = compute_type()
     try:
-        model_type = model_type_at(folder, revision)
-        family = family_of(model_type)
+        family = family_of(model_type_at(folder, revision))
         processor = family.load_processor(folder, revision, side)
-        model = family.model_class_of(model_type).from_pretrained(
+        model = AutoModelForImageTextToText.from_pretrained(
             str(folder),
             revision=revision,
             dtype=dtype,

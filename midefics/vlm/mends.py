@@ -38,3 +38,12 @@ def keep_cpu_from_repacking_weights(model: torch.nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, bnb.nn.Linear4bit):
             module.support_avx512bf16_for_cpu = False
+
+
+def weigh_accumulated_batches_by_their_tokens(model: PreTrainedModel) -> None:
+    """Qwen2.5-VL tells the Trainer that its loss takes no count of tokens, though it does (transformers 5.23).
+
+    The Trainer then averages the means of the accumulated batches: a token in a short batch weighs more than one in a
+    long batch, and 8 batches of 1 learn another thing than 1 of 8.
+    """
+    model.accepts_loss_kwargs = True

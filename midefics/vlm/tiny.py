@@ -14,7 +14,7 @@ import torch
 from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
-from transformers import IdeficsConfig, IdeficsForVisionText2Text, IdeficsProcessor, PreTrainedTokenizerFast
+from transformers import IdeficsConfig, IdeficsForVisionText2Text, PreTrainedTokenizerFast
 from transformers.models.idefics.image_processing_pil_idefics import IdeficsImageProcessorPil
 from transformers.models.idefics.modeling_idefics import IdeficsDecoupledLinear
 
@@ -24,7 +24,7 @@ from midefics.records import Turn
 from midefics.services.progress import Progress
 from midefics.sources.synthetic import captioned_pictures
 from midefics.vlm.collate import Sample
-from midefics.vlm.families import FAMILIES
+from midefics.vlm.families import FAMILIES, Processor
 from midefics.vlm.fit import fit
 from midefics.vlm.load import Loaded
 
@@ -57,7 +57,7 @@ def build(
     log.info("tiny-idefics: drawing %s pictures and pretraining %s steps, once", pictures_drawn, steps)
     pictures = list(captioned_pictures(pictures_drawn, seed, SIDE))
     tokenizer = _tokenizer([caption for _, caption in pictures])
-    processor = IdeficsProcessor(IdeficsImageProcessorPil(image_size=SIDE), tokenizer, image_size=SIDE)
+    processor = Processor(tokenizer, IdeficsImageProcessorPil(image_size=SIDE), 1)
     torch.manual_seed(seed)
     model = IdeficsForVisionText2Text(_config(len(tokenizer) - 3))
     family = FAMILIES["idefics"]

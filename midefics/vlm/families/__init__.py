@@ -6,13 +6,19 @@ from pathlib import Path
 from transformers.utils.hub import cached_file
 
 from midefics.errors import ModelError
-from midefics.vlm.families.family import Family, Processor, Supports, TextAndPictures
+from midefics.vlm.families.family import Family, Processor, Supports
 from midefics.vlm.families.idefics import Idefics
+from midefics.vlm.families.idefics2 import Idefics2
+from midefics.vlm.families.idefics3 import Idefics3
+from midefics.vlm.families.qwen2_5_vl import Qwen25Vl
 
-__all__ = ["FAMILIES", "Family", "Processor", "Supports", "TextAndPictures", "family_of", "model_type_at"]
+__all__ = ["FAMILIES", "Family", "Processor", "Supports", "family_of", "model_type_at"]
 
 FAMILIES: dict[str, Family] = {
     "idefics": Idefics(),
+    "idefics2": Idefics2(),
+    "idefics3": Idefics3(),
+    "qwen2_5_vl": Qwen25Vl(),
 }
 
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -15,29 +15,20 @@ from midefics.vlm.collate import Picture, Sample, Side, pad
 from midefics.vlm.mends import keep_cpu_from_repacking_weights
 
 
-class Processor(Protocol):
-    """Turns text and pictures into a model's inputs, and can be saved beside it."""
+class Processor(NamedTuple):
+    """What turns text and pictures into a model's inputs.
 
-    @property
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        """Text to ids and back."""
-
-    @property
-    def image_processor(self) -> Any:
-        """Pictures to tensors."""
-
-    def save_pretrained(self, folder: str | Path) -> Any:
-        """Writes all that `Family.load_processor` reads."""
-
-
-class TextAndPictures(NamedTuple):
-    """The plain one: none of transformers' processors, some of which want torchvision or a video processor."""
+    None of transformers' own, which parse what people say for control tokens and some of which want torchvision, a video
+    processor or the network.
+    """
 
     tokenizer: PreTrainedTokenizerBase
     image_processor: Any
+    tokens_per_view: int = 0
+    """Tokens that stand for one view of a picture; 0 where that depends on its size."""
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes tokenizer, chat template and image processor."""
+        """Writes tokenizer, chat template and image processor, as `Family.load_processor` and transformers read them."""
         self.tokenizer.save_pretrained(str(folder))
         self.image_processor.save_pretrained(str(folder))
 
@@ -56,7 +47,6 @@ class Family(ABC):
 
     model_types: ClassVar[tuple[str, ...]]
     """`model_type` of the configurations that belong here."""
-    model_class: ClassVar[type[PreTrainedModel]]
     left_in_16_bit: ClassVar[tuple[str, ...]] = ("lm_head",)
     """Modules never quantised."""
     lora_targets: ClassVar[Mapping[str, str]]
@@ -77,11 +67,6 @@ class Family(ABC):
         Raises:
             ModelError: the tokenizer lacks one of the family's control tokens.
         """
-
-    def model_class_of(self, model_type: str) -> type[PreTrainedModel]:
-        """The class that loads a model of this type; most families have one."""
-        del model_type
-        return self.model_class
 
     def mend(self, model: PreTrainedModel) -> None:
         """Applies every workaround that a loaded model needs."""

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import torch
-from transformers import IdeficsForVisionText2Text, IdeficsProcessor, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.idefics.image_processing_pil_idefics import IdeficsImageProcessorPil
 
 from midefics.errors import ModelError
 from midefics.records import Turn
@@ -52,7 +53,6 @@ class Idefics(Family):
     """HuggingFaceM4/idefics-9b and -80b, and the project's tiny base."""
 
     model_types = ("idefics",)
-    model_class = IdeficsForVisionText2Text
     left_in_16_bit = ("lm_head", "embed_tokens")
     """As in the original. Leaving them out of this list quantises a part of the head that then crashes."""
     lora_targets: ClassVar = {
@@ -66,9 +66,9 @@ class Idefics(Family):
     def load_processor(self, folder: str | Path, revision: str | None, side: int | None) -> Processor:
         """Loads it as it is: the vision tower sees one size of picture only."""
         del side
-        processor: Processor = IdeficsProcessor.from_pretrained(str(folder), revision=revision)
-        Control.of(processor.tokenizer)
-        return processor
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), revision=revision)
+        Control.of(tokenizer)
+        return Processor(tokenizer, IdeficsImageProcessorPil.from_pretrained(str(folder), revision=revision), 1)
 
     def mend(self, model: PreTrainedModel) -> None:
         """The common ones, and the loss."""
