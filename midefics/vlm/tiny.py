@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 from bitsandbytes.functional import dequantize_4bit, quantize_4bit
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
 from transformers import IdeficsConfig, IdeficsForVisionText2Text, PreTrainedTokenizerFast
 from transformers.models.idefics.image_processing_pil_idefics import IdeficsImageProcessorPil
@@ -26,6 +25,7 @@ from midefics.sources.synthetic import captioned_pictures
 from midefics.vlm.collate import Sample
 from midefics.vlm.families import FAMILIES, Processor
 from midefics.vlm.fit import fit
+from midefics.vlm.lettering import trained_tokenizer
 from midefics.vlm.load import Loaded
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,6 @@ PRETRAINING = TrainConfig(
     optimizer="adamw_torch",
     validations=0,
 )
-VOCABULARY = 512
 REQUEST = "Describe the image."
 
 
@@ -111,28 +110,15 @@ def _quantised_later(model: torch.nn.Module) -> list[torch.nn.Linear]:
 
 
 def _tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
-    """Byte-level BPE: any text can be encoded. The three added tokens get the last ids, as in the real model."""
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    bpe.train_from_iterator(
+    """The three added tokens get the last ids, as in the real model."""
+    return trained_tokenizer(
         texts,
-        trainers.BpeTrainer(
-            vocab_size=VOCABULARY,
-            special_tokens=["<unk>", "<s>", "</s>"],
-            initial_alphabet=alphabet,
-            show_progress=False,
-        ),
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
+        ("<unk>", "<s>", "</s>"),
+        ("<fake_token_around_image>", "<image>", "<end_of_utterance>"),
         unk_token="<unk>",  # noqa: S106 (a token of text)
         bos_token="<s>",  # noqa: S106
         eos_token="</s>",  # noqa: S106
         pad_token="<unk>",  # noqa: S106
-        padding_side="left",
-        additional_special_tokens=["<fake_token_around_image>", "<image>", "<end_of_utterance>"],
     )
 
 
