@@ -1,7 +1,6 @@
-"""The chat format token by token, with a tokenizer whose tokens can be counted by hand: one for every character."""
+"""The chat format of IDEFICS token by token, with a tokenizer whose tokens can be counted by hand: one for every character."""
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from midefics.errors import ModelError
@@ -9,26 +8,17 @@ from midefics.records import Turn
 from midefics.vlm.chat import IGNORED, Encoded
 from midefics.vlm.families import FAMILIES, Processor
 from midefics.vlm.families.idefics import Control
+from tests.letters import letters
 from tests.rows import jpeg
 
-LETTERS = "\n ?.:<>_/" + "abcdefghijklmnopqrstuvwxyz" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 TURNS = [Turn(question="q", answer="a"), Turn(question="r", answer="bc")]
 FAKE, IMAGE, END = "<fake_token_around_image>", "<image>", "<end_of_utterance>"
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
-    vocabulary = {token: number for number, token in enumerate(["<unk>", "<s>", "</s>", *LETTERS])}
-    letters = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    letters.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    return PreTrainedTokenizerFast(
-        tokenizer_object=letters,
-        unk_token="<unk>",
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<unk>",
-        additional_special_tokens=[FAKE, IMAGE, END],
-    )
+    roles = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<unk>"}
+    return letters(("<unk>", "<s>", "</s>"), (FAKE, IMAGE, END), **roles)
 
 
 def encode(turns: list[Turn], tokenizer: PreTrainedTokenizerFast, has_image: bool, most: int) -> Encoded:
