@@ -6,16 +6,18 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from midefics.config import LoraConfig, TrainConfig
+from midefics.config import LoraConfig, RunConfig, TrainConfig
 from midefics.errors import ModelError
-from midefics.records import Turn
+from midefics.records import Row, Turn
+from midefics.stages import train
 from midefics.vlm.adapter import add_adapter
 from midefics.vlm.batch import Batches, Samples
-from midefics.vlm.chat import IGNORED, encode
+from midefics.vlm.chat import IGNORED
 from midefics.vlm.collate import Sample
 from midefics.vlm.fit import Fitted, fit
 from midefics.vlm.load import Loaded, load_base
-from tests.rows import picture
+from midefics.vlm.twins import build
+from tests.rows import make_row, make_services, picture, stored
 
 ANSWERS = ["Benign.", "A large lesion on the left.", "No.", "An X-ray of the hand, normal, as far as can be seen."]
 
@@ -30,7 +32,7 @@ def samples(loaded: Loaded, count: int = 24) -> list[Sample]:
     made = []
     for number in range(count):
         turns = [Turn(question="What is it?", answer=ANSWERS[(number + turn) % 4]) for turn in range(1 + number % 3)]
-        encoded = encode(turns, loaded.processor.tokenizer, True, 512)
+        encoded = loaded.family.encode(turns, loaded.processor, picture(number), 512)
         made.append(Sample(*encoded, image=picture(number), id=f"row {number}"))
     return made
 
@@ -93,7 +95,7 @@ BROKEN_PICTURE = {"image": picture(3)[:60]}
 def test_a_picture_that_can_not_be_decoded_stops_the_run_with_its_row(
     switches: dict[str, object], tiny_base: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match="image of row 7 can't be decoded .*train.bad_images: skip"):
+    with pytest.raises(ModelError, match=r"image of row 7 can't be decoded .*train.bad_images: skip"):
         run(tiny_base, tmp_path, {7: BROKEN_PICTURE}, batch_size=8, accumulation=1, **switches)
 
 
@@ -109,7 +111,7 @@ def test_a_picture_that_can_not_be_decoded_is_skipped_and_counted(
 def test_nothing_is_learnt_from_a_skipped_row(tiny_base: Path) -> None:
     loaded = load_base(tiny_base)
     given = samples(loaded, 3)
-    make = Batches(loaded.processor)
+    make = Batches(loaded)
     with_bad = Samples([*given, given[0]._replace(**BROKEN_PICTURE)])
     batch = make([with_bad[index] for index in range(4)])
     assert batch["unreadable"].tolist() == [3]
@@ -128,3 +130,32 @@ def test_a_sample_with_nothing_to_learn_is_left_out_and_counted(tiny_base: Path,
     everything = {index: {"labels": [IGNORED] * 3, "input_ids": [1, 5, 6]} for index in range(24)}
     with pytest.raises(ModelError, match="nothing can be learnt"):
         run(tiny_base, tmp_path, everything)
+
+
+def read(tmp_path: Path, loaded: Loaded, rows: list[Row], **values: object) -> train._Samples:
+    services = make_services(tmp_path)
+    content = {"name": "x", "base_model": "tiny-idefics", "sources": {"isic": {"path": "none"}}, "train": values}
+    return train._samples(RunConfig.model_validate(content), stored(services, "dataset", rows), services, loaded)
+
+
+def test_turns_that_do_not_fit_are_counted_and_a_first_one_that_does_not_is_named(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    loaded = load_base(tiny_base)
+    turns = tuple(Turn(question="Is it benign?", answer="It is.") for _ in range(3))
+    rows = [make_row(number, turns=turns[: number + 1], split="train") for number in range(3)]
+    longest = len(loaded.family.encode(turns, loaded.processor, rows[0].image, 1024).input_ids)
+    assert read(tmp_path, loaded, rows).turns_dropped == 0
+    assert read(tmp_path, loaded, rows, max_length=longest - 1).turns_dropped == 1
+    with pytest.raises(ModelError, match=r"isic/ISIC_0000000: the first turn alone takes \d+ tokens"):
+        read(tmp_path, loaded, rows, max_length=5)
+
+
+def test_a_row_whose_picture_must_be_known_to_be_read_is_named_or_counted(tmp_path: Path) -> None:
+    loaded = load_base(build("tiny-qwen2.5-vl", tmp_path / "twin", 0))
+    turns = (Turn(question="Is it benign?", answer="It is."),)
+    rows = [make_row(0, turns=turns, split="train"), make_row(1, turns=turns, split="train", image=b"no picture")]
+    with pytest.raises(ModelError, match=r"the image of isic/ISIC_0000001 can't be decoded"):
+        read(tmp_path, loaded, rows)
+    skipped = read(tmp_path, loaded, rows, bad_images="skip")
+    assert (len(skipped.train), skipped.unreadable) == (1, 1)

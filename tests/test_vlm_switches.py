@@ -13,13 +13,14 @@ from midefics.errors import ModelError
 from midefics.records import Turn
 from midefics.vlm.adapter import add_adapter
 from midefics.vlm.batch import Batches, Samples
-from midefics.vlm.chat import IGNORED, encode
-from midefics.vlm.collate import Sample, collate
+from midefics.vlm.chat import IGNORED
+from midefics.vlm.collate import Sample
 from midefics.vlm.feed import batches
 from midefics.vlm.frozen import FrozenOutputs, digest, fingerprint, frozen_outputs
 from midefics.vlm.load import Loaded, load_base
 from midefics.vlm.loss import chunked_loss, without_logits
 from midefics.vlm.speed import faster, needs_checkpointing
+from midefics.vlm.twins import TWINS, build
 from tests.rows import jpeg, picture
 
 TEXT = LoraConfig(targets="text", dropout=0.0)
@@ -51,7 +52,7 @@ def conversations(loaded: Loaded, count: int = 9) -> list[Sample]:
     for number in range(count):
         turns = [turn() for _ in range(1 + number % 4)]
         image = None if number == 4 else picture(number, (40 + 7 * number, 60))
-        encoded = encode(turns, loaded.processor.tokenizer, image is not None, 1024)
+        encoded = loaded.family.encode(turns, loaded.processor, image, 1024)
         made.append(Sample(*encoded, image=image, id=f"row {number}"))
     return made
 
@@ -61,7 +62,7 @@ def by_hand(loaded: Loaded, samples: list[Sample]) -> Learnt:
     loaded.model.zero_grad()
     total, learnt = torch.zeros(()), 0
     for sample in samples:
-        inputs = collate([sample], loaded.processor, "right")
+        inputs = loaded.family.collate([sample], loaded.processor, "right")
         labels = inputs.pop("labels")[:, 1:]
         logits = loaded.model(**inputs).logits[:, :-1].float()
         kept = labels != IGNORED
@@ -81,14 +82,14 @@ def with_switches(loaded: Loaded, samples: list[Sample], config: TrainConfig, fo
         pictures = {digest(sample.image): sample.image for sample in samples if sample.image is not None}
         frozen = frozen_outputs(loaded, pictures, folder, 1)
     dataset = Samples(samples)
-    make = Batches(loaded.processor, config.batching == "packed", frozen)
+    make = Batches(loaded, config.batching == "packed", frozen)
     items = sum(label != IGNORED for sample in samples for label in sample.labels)
     loaded.model.train()
     loaded.model.zero_grad()
     if config.gradient_checkpointing == "on":
         loaded.model.gradient_checkpointing_enable({"use_reentrant": False})
     total = 0.0
-    with faster(loaded.model, config):
+    with faster(loaded, config):
         for batch in batches(dataset.lengths, config, 0, 0):
             inputs = make([dataset[index] for index in batch])
             del inputs["tokens"], inputs["unreadable"]
@@ -149,7 +150,7 @@ def test_bfloat16_moves_the_loss_by_less_than_a_hundredth(loaded: Loaded, refere
 
 def test_position_ids_alone_still_let_packed_conversations_see_each_other(loaded: Loaded) -> None:
     both = Samples(conversations(loaded, 2))
-    row = Batches(loaded.processor, packed=True)([both[0], both[1]])
+    row = Batches(loaded, packed=True)([both[0], both[1]])
     del row["tokens"], row["unreadable"], row["labels"]
     loaded.model.eval()
     with torch.no_grad():
@@ -190,13 +191,39 @@ def test_a_batch_with_nothing_to_learn_has_a_loss_of_zero_and_a_gradient(loaded:
 
 
 def test_without_labels_logits_come_as_ever(loaded: Loaded) -> None:
-    inputs = collate(conversations(loaded, 2), loaded.processor, "right")
+    inputs = loaded.family.collate(conversations(loaded, 2), loaded.processor, "right")
     labels = inputs.pop("labels")
     inner = loaded.model.get_base_model()
     with torch.no_grad(), without_logits(inner):
         assert inner(**inputs).logits is not None
         assert inner(**inputs, labels=labels).logits is None
     assert "forward" not in inner.__dict__
+
+
+@pytest.mark.parametrize("name", list(TWINS))
+def test_the_loss_in_chunks_is_every_familys_loss(name: str, tmp_path: Path) -> None:
+    loaded = adapted(build(name, tmp_path / name, 0))
+    inputs = loaded.family.collate(conversations(loaded, 5), loaded.processor, "right")
+    whole = loaded.model(**inputs, num_items_in_batch=7).loss
+    with faster(loaded, TrainConfig(chunked_loss=True)):
+        in_chunks = loaded.model(**inputs, num_items_in_batch=7).loss
+    assert torch.isclose(whole, in_chunks, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", list(TWINS))
+def test_a_picture_of_any_family_can_be_skipped(name: str, tmp_path: Path) -> None:
+    loaded = load_base(build(name, tmp_path / name, 0))
+    given = conversations(loaded, 3)
+    dataset = Samples([*given, given[0]._replace(image=picture(0)[:60])])
+    batches = []
+    for count in (3, 4):
+        batches.append(Batches(loaded)([dataset[index] for index in range(count)]))
+        del batches[-1]["tokens"]
+    assert batches[1].pop("unreadable").tolist() == [3]
+    del batches[0]["unreadable"]
+    with torch.no_grad():
+        losses = [float(loaded.model(**batch, num_items_in_batch=7).loss) for batch in batches]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 def test_frozen_outputs_are_computed_once_and_go_on_where_they_stopped(loaded: Loaded, tmp_path: Path) -> None:
@@ -235,5 +262,5 @@ def test_checkpointing_is_left_to_the_memory_that_is_free(loaded: Loaded) -> Non
     config = TrainConfig(batching="packed", tokens_per_batch=2048, chunked_loss=True)
     # 2 + 2 blocks of 96 values, 54 bytes each: 20,736 bytes a token.
     needed = 2048 * 20_736
-    assert not needs_checkpointing(loaded.model, config, free=int(needed / 0.9) + 1000)
-    assert needs_checkpointing(loaded.model, config, free=int(needed / 0.9) - 1000)
+    assert not needs_checkpointing(loaded, config, free=int(needed / 0.9) + 1000)
+    assert needs_checkpointing(loaded, config, free=int(needed / 0.9) - 1000)

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-from transformers import IdeficsProcessor
 
 from midefics.pictures import BROKEN
 from midefics.vlm.chat import IGNORED
-from midefics.vlm.collate import Sample, collate
+from midefics.vlm.collate import Sample
 from midefics.vlm.frozen import digest
+from midefics.vlm.load import Loaded
 from midefics.vlm.packing import Tensors, pack
 
 
@@ -43,28 +43,26 @@ class Samples(torch.utils.data.Dataset):
 class Batches:
     """Makes a batch of taken samples."""
 
-    def __init__(
-        self, processor: IdeficsProcessor, packed: bool = False, frozen: Mapping[str, torch.Tensor] | None = None
-    ) -> None:
+    def __init__(self, loaded: Loaded, packed: bool = False, frozen: Mapping[str, torch.Tensor] | None = None) -> None:
         """Remembers how.
 
         Args:
-            processor: the model's.
+            loaded: whose family and processor make the tensors.
             packed: end to end in one row, instead of one below the other.
             frozen: the towers' outputs by the picture's digest, in place of pixels.
         """
-        self._processor, self._packed, self._frozen = processor, packed, frozen
+        self._family, self._processor = loaded.family, loaded.processor
+        self._packed, self._frozen = packed, frozen
 
     def __call__(self, taken: Sequence[Taken]) -> Tensors:
-        """Nothing is learnt from a sample whose picture is unreadable: it stays in, with a black one."""
+        """Of a sample whose picture is unreadable its first token stays, without a label."""
         try:
             return self._batch([one.sample for one in taken], [])
         except (*BROKEN, KeyError):
             bad = [one.number for one in taken if not self._readable(one.sample)]
             if not bad:
                 raise
-        blank = [_muted(one.sample)._replace(image=None) if one.number in bad else one.sample for one in taken]
-        return self._batch(blank, bad)
+        return self._batch([_stub(one.sample) if one.number in bad else one.sample for one in taken], bad)
 
     def _batch(self, samples: Sequence[Sample], bad: list[int]) -> Tensors:
         batch = pack([self._tensors([sample]) for sample in samples]) if self._packed else self._tensors(samples)
@@ -73,8 +71,9 @@ class Batches:
 
     def _tensors(self, samples: Sequence[Sample]) -> Tensors:
         if self._frozen is None:
-            return collate(samples, self._processor, "right")
-        batch = collate([sample._replace(image=None) for sample in samples], self._processor, "right")
+            return self._family.collate(samples, self._processor, "right")
+        unseen = [sample._replace(image=None) for sample in samples]
+        batch = self._family.collate(unseen, self._processor, "right")
         del batch["pixel_values"]
         shape = next(iter(self._frozen.values()))
         outputs = [torch.zeros_like(shape) if one.image is None else self._frozen[digest(one.image)] for one in samples]
@@ -86,6 +85,11 @@ class Batches:
         except (*BROKEN, KeyError):
             return False
         return True
+
+
+def _stub(sample: Sample) -> Sample:
+    # No token that stands for a picture may stay where none is shown.
+    return sample._replace(input_ids=sample.input_ids[:1], labels=[IGNORED], image=None)
 
 
 def _muted(sample: Sample) -> Sample:

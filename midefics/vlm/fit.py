@@ -72,8 +72,8 @@ def fit(
     learnable, watched = Samples(with_labels(train)), Samples(with_labels(validation))
     if not len(learnable):
         raise ModelError("no training conversation holds an answer; nothing can be learnt")
-    config = settled(config, loaded.model)
-    steps = planned_steps(learnable.lengths, config)
+    config = settled(config, loaded)
+    steps = planned_steps(train, config)
     waste = padding(learnable.lengths, batches(learnable.lengths, config, seed, 0), config)
     log.info("fit: %s steps of %s batches, %.2f %% padding", steps, config.batching, 100 * waste)
     watcher = Watcher(tell)
@@ -85,7 +85,7 @@ def fit(
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     started = time.monotonic()
-    with faster(loaded.model, config):
+    with faster(loaded, config):
         trainer.train()
     tenth = max(1, len(watcher.losses) // 10)
     first, last = (sum(part) / tenth for part in (watcher.losses[:tenth], watcher.losses[-tenth:]))
@@ -93,9 +93,12 @@ def fit(
     return Fitted(steps, first, last, watcher.tokens, time.monotonic() - started, waste, *left_out)
 
 
-def planned_steps(lengths: Sequence[int], config: TrainConfig) -> int:
-    """Optimizer steps that a run over samples of these lengths takes."""
-    return config.max_steps or math.ceil(config.epochs * len(batches(lengths, config, 0, 0)) / config.accumulation)
+def planned_steps(train: Sequence[Sample], config: TrainConfig, world: int = 1) -> int:
+    """Optimizer steps that a run takes on this many ranks."""
+    if config.max_steps or not (kept := with_labels(train)):
+        return config.max_steps or 0
+    made = batches(Samples(kept).lengths, config, 0, 0, world)
+    return math.ceil(config.epochs * len(made) / world / config.accumulation)
 
 
 def with_labels(samples: Sequence[Sample]) -> list[Sample]:
@@ -104,8 +107,10 @@ def with_labels(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _batches(loaded: Loaded, samples: Sequence[Sample], config: TrainConfig, folder: Path) -> Batches:
-    frozen = None
+    packed, frozen = config.batching == "packed", None
+    if packed and not loaded.family.supports.packing:
+        raise ModelError("train.batching: packed is not exact with this base model; take tokens")
     if config.frozen_outputs:
         pictures = {digest(sample.image): sample.image for sample in samples if sample.image is not None}
         frozen = frozen_outputs(loaded, pictures, folder.parent / "frozen", config.frozen_outputs_gb)
-    return Batches(loaded.processor, config.batching == "packed", frozen or None)
+    return Batches(loaded, packed, frozen or None)

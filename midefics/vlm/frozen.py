@@ -19,18 +19,17 @@ from typing import Any
 import bitsandbytes
 import torch
 import transformers
-from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from midefics.errors import ModelError
 from midefics.pictures import BROKEN
-from midefics.vlm.collate import pixels
+from midefics.vlm.collate import Picture
+from midefics.vlm.families.idefics import pixels
 from midefics.vlm.load import Loaded
 
 log = logging.getLogger(__name__)
 
-Picture = bytes | Image.Image
 TOWERS = ("vision_model", "perceiver_resampler")
 PER_PART, AT_ONCE = 512, 16
 """Pictures in a file, and in a forward."""
@@ -68,8 +67,10 @@ def frozen_outputs(loaded: Loaded, pictures: Mapping[str, Picture], folder: Path
         most_gb: what this model's may take.
 
     Raises:
-        ModelError: the towers learn, the model has none of these names, or there is no room.
+        ModelError: the towers learn, the family has none, or there is no room.
     """
+    if not loaded.family.supports.cached_vision:
+        raise ModelError("train.frozen_outputs: this base model can't be shown a tower's outputs; leave it out")
     own = folder / fingerprint(loaded)
     own.mkdir(parents=True, exist_ok=True)
     kept = FrozenOutputs(own)
@@ -96,7 +97,7 @@ def fingerprint(loaded: Loaded) -> str:
     """Of everything that the outputs depend on, 16 hexadecimal digits.
 
     Raises:
-        ModelError: the towers learn, or the model has none of these names.
+        ModelError: the towers learn.
     """
     versions = [library.__version__ for library in (torch, transformers, bitsandbytes)]
     settings = [loaded.processor.image_processor.to_json_string(), str(loaded.model.device.type), *versions]
@@ -108,11 +109,8 @@ def fingerprint(loaded: Loaded) -> str:
 
 
 def _towers(model: Any) -> list[torch.nn.Module]:
-    inner = getattr(model.get_base_model() if hasattr(model, "get_base_model") else model, "model", None)
-    towers = [getattr(inner, name) for name in TOWERS if hasattr(inner, name)]
-    if len(towers) < len(TOWERS):
-        raise ModelError(f"train.frozen_outputs: the base model has no {' and '.join(TOWERS)}; leave it out")
-    return towers
+    inner = model.get_base_model().model if hasattr(model, "get_base_model") else model.model
+    return [getattr(inner, name) for name in TOWERS]
 
 
 def _weights(model: Any) -> dict[str, torch.Tensor]:

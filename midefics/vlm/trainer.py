@@ -12,7 +12,7 @@ from midefics.errors import ModelError
 from midefics.pictures import BROKEN
 from midefics.vlm.batch import Samples
 from midefics.vlm.chat import IGNORED
-from midefics.vlm.collate import pixels
+from midefics.vlm.collate import Sample, opened
 from midefics.vlm.feed import Feed
 from midefics.vlm.watch import Watcher
 
@@ -101,17 +101,17 @@ class QloraTrainer(Trainer):
         """Takes what is not the model's out of a batch; returns its real tokens."""
         bad: list[int] = inputs.pop("unreadable").tolist()
         if bad and self.config.bad_images == "fail":
-            raise ModelError(_told(samples, bad[0], self.data_collator._processor))
+            raise ModelError(_told(samples.samples[bad[0]], bad[0]))
         if samples is self.train_dataset:
             self.unreadable.update(bad)
         return int(inputs.pop("tokens"))
 
 
-def _told(samples: Samples, index: int, processor: Any) -> str:
-    sample = samples.samples[index]
+def _told(sample: Sample, index: int) -> str:
+    reason = "no outputs of it were kept"
     try:
-        pixels([sample.image], processor)
-        reason = "no outputs were kept of it"
+        if sample.image is not None:
+            opened(sample.image)
     except BROKEN as error:
         reason = str(error)
     return (
