@@ -17,10 +17,13 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from midefics.config import TrainConfig
 from midefics.services.checkpoints import Checkpoint, Checkpoints
 from midefics.services.stopping import StopRequest
+from midefics.vlm.trainer import QloraTrainer
+from midefics.vlm.watch import Watcher
 
 log = logging.getLogger(__name__)
 
@@ -44,22 +47,32 @@ class CutShort(Exception):  # noqa: N818 (no error: the way out of a validation)
     """A validation was left because somebody wants the process to end."""
 
 
-class CheckpointedTrainer(Trainer):
+class CheckpointedTrainer(QloraTrainer):
     """A Trainer that keeps its state through a `Keeper`; without one it keeps nothing."""
 
-    def __init__(self, *args: Any, keeper: Keeper | None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, config: TrainConfig, watcher: Watcher, keeper: Keeper | None, **rest: Any) -> None:
+        """Takes what `QloraTrainer` takes, and how to keep it."""
+        super().__init__(config, watcher, **rest)
         self.keeper = keeper
         self.best: dict[str, torch.Tensor] = {}
         """What had been learnt at the lowest validation loss."""
-        self.facts: Callable[[], dict[str, Any]] = dict
-        """More to keep with each checkpoint."""
         self.mid_step = False
         """Whether a step has begun and not ended."""
         self._boundary: dict[str, Any] = {}
         self._facts_then: dict[str, Any] = {}
+        self._began = time.monotonic()
         if keeper:
             self.add_callback(_Saving(self, keeper))
+        if keeper and keeper.start:
+            facts = keeper.start.facts
+            watcher.tokens, self.unreadable = facts["tokens"], set(facts["unreadable"])
+            self._began -= facts["seconds"]
+            self.args.eval_on_start = facts["validation_due"]
+
+    @property
+    def seconds(self) -> float:
+        """That the run took so far, over all processes that had a part in it."""
+        return time.monotonic() - self._began
 
     def keep(self, validation_due: bool = False) -> None:
         """Keeps the state after the last whole step, even where the next one has begun."""
@@ -86,7 +99,12 @@ class CheckpointedTrainer(Trainer):
 
     def step_is_whole(self) -> None:
         """Remembers the random state and the facts between two steps: a step that is cut short is as if never begun."""
-        self._boundary, self._facts_then = random_state(), self.facts()
+        self._boundary = random_state()
+        self._facts_then = {
+            "tokens": self.watcher.tokens,
+            "unreadable": sorted(self.unreadable),
+            "seconds": self.seconds,
+        }
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Validates without touching the random state: how often it is done changes nothing of what is learnt."""

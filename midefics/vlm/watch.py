@@ -10,14 +10,23 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from midefics.errors import ModelError
-from midefics.vlm.batches import Batch, told
 
 Tell = Callable[[int, dict[str, float]], None]
 """Told the step and its figures: `loss`, `learning_rate`, `tokens_per_second`, `memory_gb`, `validation_loss`."""
+NAMED = 8
+"""Rows that an error names."""
 SHORTEST_WINDOW, SHARE_OF_STEPS = 10, 20
 HARMLESS = 1.0
 """A loss below this, e times the certain answer, is not taken for divergence."""
 WAY_OUT = "look at them with `midefics data show`, lower train.learning_rate or raise train.warmup_share"
+
+
+class Batch(NamedTuple):
+    """What one forward and backward pass took, and its part of the step's loss."""
+
+    rows: tuple[str, ...]
+    loss: torch.Tensor
+    """Left where it is, so that nothing waits for the GPU."""
 
 
 class Seen(NamedTuple):
@@ -33,16 +42,16 @@ class Watcher(TrainerCallback):
 
     Args:
         tell: told the figures of every step.
-        tokens: how many were learnt from so far.
-        batches: gives the batches of the step that has just ended.
         divergence: how many times its start the loss may be; None: any number is well.
     """
 
-    def __init__(
-        self, tell: Tell, tokens: Callable[[], int], batches: Callable[[], Sequence[Batch]], divergence: float | None
-    ) -> None:
+    def __init__(self, tell: Tell, divergence: float | None = None) -> None:
         self.losses: list[float] = []
-        self._tell, self._tokens, self._batches, self._divergence = tell, tokens, batches, divergence
+        self.tokens = 0
+        """Learnt from so far; the Trainer counts them."""
+        self.batches: list[Batch] = []
+        """Of the step under way; the Trainer adds them."""
+        self._tell, self._divergence = tell, divergence
         self._since, self._tokens_then = time.monotonic(), 0
         self._last: deque[Seen] = deque()
 
@@ -53,7 +62,7 @@ class Watcher(TrainerCallback):
         del args, control, rest
         self.losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
         self._last = deque(maxlen=max(SHORTEST_WINDOW, state.max_steps // SHARE_OF_STEPS))
-        self._since, self._tokens_then = time.monotonic(), self._tokens()
+        self._since, self._tokens_then = time.monotonic(), self.tokens
 
     def on_log(
         self,
@@ -71,12 +80,12 @@ class Watcher(TrainerCallback):
         if "loss" not in logs:
             return
         norm = float(logs.get("grad_norm", 0.0))
-        self._look(Seen(state.global_step, logs["loss"], self._batches()), 0.0 if args.fp16 else norm)
+        batches, self.batches = self.batches, []
+        self._look(Seen(state.global_step, logs["loss"], batches), 0.0 if args.fp16 else norm)
         self.losses.append(logs["loss"])
         now = time.monotonic()
-        tokens = self._tokens()
-        speed = (tokens - self._tokens_then) / max(1e-9, now - self._since)
-        self._since, self._tokens_then = now, tokens
+        speed = (self.tokens - self._tokens_then) / max(1e-9, now - self._since)
+        self._since, self._tokens_then = now, self.tokens
         figures = {
             "loss": logs["loss"],
             "learning_rate": logs["learning_rate"],
@@ -103,6 +112,13 @@ class Watcher(TrainerCallback):
                 f"{worst.loss:.3f} at step {worst.step}, in rows {told(worst.batches)}; {WAY_OUT}, "
                 f"or raise train.divergence above {last / first:.1f}"
             )
+
+
+def told(batches: Sequence[Batch]) -> str:
+    """The rows of some batches for a person: no more than a few names."""
+    rows = list(dict.fromkeys(row for batch in batches for row in batch.rows if row))
+    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+    return f"{', '.join(rows[:NAMED])}{more}" if rows else "of unnamed rows"
 
 
 def _memory_gb() -> float:
