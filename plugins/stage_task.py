@@ -2,7 +2,8 @@
 
 The only file that knows both worlds. A stage runs as `midefics STAGE … --json` in its own process: CUDA and forked task
 processes do not mix, and Airflow's environment needs no torch. Its lines go to the task's log as they come, its last line of
-standard output is the manifest and becomes the XCom, and it ends with the task, whichever way the task ends. A stage that leaves
+standard output is the manifest and becomes the XCom, and it ends with the task, whichever way the task ends: except for a
+training whose worker was killed, which goes on, and which the task's next try finds and follows. A stage that leaves
 work under way at a service (exit code 75, and the seconds after which to come again) is run again then; its task holds no worker
 meanwhile, and a task that was killed or cleared finds that work again, because the stage does.
 """
@@ -13,6 +14,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 GUARD = Path(__file__).with_name("stage_guard.py")
 GPU_STAGES = ("train", "evaluate")
 """Wait for a slot of the pool `gpu`, and go to workers that listen to the queue `gpu`."""
+OUTLIVES_S = {"train": 1800}
+"""How long a stage goes on without its task until nobody can be expected to follow it any more; then it saves and leaves.
+Airflow needs five minutes to see that a worker is gone."""
 PATIENT_STAGES = ("label",)
 """Know the option NO_WAIT."""
 NO_WAIT = "--no-wait"
@@ -142,6 +147,7 @@ class StageOperator(BaseOperator):
         map_index = -1 if instance.map_index is None else instance.map_index
         progress = progress_file(load_settings().home, instance.dag_id, instance.run_id, instance.task_id, map_index)
         only = ("--only", self.source) if self.stage == "ingest" and self.source else ()
+        outlive = ("--outlive", str(OUTLIVES_S[self.stage])) if self.stage in OUTLIVES_S else ()
         no_wait = (NO_WAIT,) if self.stage in PATIENT_STAGES else ()
         python = str(load_local_settings().python or sys.executable)
         options = (
@@ -149,6 +155,7 @@ class StageOperator(BaseOperator):
             self.config,
             *only,
             *shlex.split(self.arguments),
+            *outlive,
             *no_wait,
             "--json",
             "--progress-file",
@@ -158,7 +165,8 @@ class StageOperator(BaseOperator):
 
     def run(self, command: Sequence[str]) -> Outcome:
         """Runs a command under the guard, line for line into the log."""
-        guarded = (sys.executable, "-I", "-S", str(GUARD), *command)
+        outlive = ("--outlive",) if self.stage in OUTLIVES_S else ()
+        guarded = (sys.executable, "-I", "-S", str(GUARD), *outlive, *command)
         pipe = subprocess.PIPE
         with subprocess.Popen(guarded, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as process:
             self._process = process
@@ -169,13 +177,24 @@ class StageOperator(BaseOperator):
                     last_output = line if stream is process.stdout and line else last_output
                     error = line if stream is process.stderr and line.startswith(ERROR) else error
                 return Outcome(process.wait(), last_output, error.removeprefix(ERROR))
+            except OSError:  # nobody takes our log: the worker was killed, and we are about to be
+                self._let_go()
+                raise
             finally:
                 self.on_kill()
 
     def on_kill(self) -> None:
-        """Ends the stage and everything it started: SIGTERM, then SIGKILL three seconds later."""
+        """Ends the stage and everything it started: SIGTERM, then SIGKILL three seconds later; one that saves gets more."""
+        if self._process and self._process.stdin and not self._process.stdin.closed:
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(b".")
+                self._process.stdin.flush()
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._process and self._process.stdin:
-            self._process.stdin.close()
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
 
 
 def stage(name: str, **kwargs: Any) -> StageOperator:

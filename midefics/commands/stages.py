@@ -129,7 +129,40 @@ def assemble(
     tell(made, as_json, time.monotonic() - started)
 
 
-for _name in ("train", "evaluate", "register"):
+@app.command(
+    help=f"{STAGES['train'].summary}\n\nNeeds: dataset. Makes: adapter. Killed or stopped (SIGTERM, exit code 75), it goes on "
+    "from its newest checkpoint when it is called again; called while another process trains the same, it follows that one."
+)
+def train(
+    manifests: Manifests = None,
+    config: Config = "demo",
+    source: Sources = None,
+    only: Only = None,
+    set_: Sets = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away the checkpoints of the same training.")] = False,
+    outlive: Annotated[
+        float | None,
+        typer.Option(
+            "--outlive",
+            metavar="SECONDS",
+            min=1,
+            help="How long to go on when the process that called this one is gone and nobody follows. Unset: to the end.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    progress_file: ProgressFile = None,
+    debug: Debug = False,
+) -> None:
+    """Trains the adapter."""
+    del debug
+    started = time.monotonic()
+    services, chosen = Services(load_settings(), Progress(progress_file)), chosen_config(config, source, only, set_)
+    given = inputs("train", chosen, manifests, services)
+    options = {"fresh": "yes" if fresh else None, "outlive_s": str(outlive) if outlive else None}
+    tell(run_stage("train", chosen, given, services, **options), as_json, time.monotonic() - started)
+
+
+for _name in ("evaluate", "register"):
     _add_stage_command(_name)
 
 

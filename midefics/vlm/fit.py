@@ -1,27 +1,35 @@
 """A model and samples in, a trained model out: transformers' Trainer, with the figures told as they come."""
 
+import logging
 import math
-import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-from transformers import Trainer
+from transformers import PrinterCallback
 
 from midefics.config import TrainConfig
-from midefics.errors import ModelError
+from midefics.errors import ModelError, StoppedError
 from midefics.vlm.arguments import arguments
-from midefics.vlm.collate import Sample, collate
+from midefics.vlm.batch import Batches, Samples
+from midefics.vlm.best import Best
+from midefics.vlm.chat import IGNORED
+from midefics.vlm.checkpoints import CheckpointedTrainer, CutShort, Keeper
+from midefics.vlm.collate import Sample
+from midefics.vlm.feed import batches, padding
+from midefics.vlm.frozen import digest, frozen_outputs
 from midefics.vlm.load import Loaded
+from midefics.vlm.speed import faster, settled
 from midefics.vlm.watch import Tell, Watcher
+
+log = logging.getLogger(__name__)
 
 
 class Fitted(NamedTuple):
     """What a training run came to."""
 
     steps: int
+    """Taken, over all processes that had a part in the run."""
     loss_first: float
     """Mean of the first tenth of the logged losses: one batch alone says little."""
     loss_last: float
@@ -29,6 +37,16 @@ class Fitted(NamedTuple):
     tokens: int
     """Real ones, padding not counted."""
     seconds: float
+    padding: float
+    """Share of the computed positions that were padding; of packed rows, the share of their room left empty."""
+    nothing_to_learn: int
+    """Samples left out, because nothing in them carries a label."""
+    unreadable: int
+    """Samples skipped, because their picture can't be decoded."""
+    history: list[dict[str, float]]
+    """`step` with its `loss` and `learning_rate`, and its `validation_loss` where there was one."""
+    kept_step: int
+    """The step whose adapter the model has now."""
 
 
 def fit(
@@ -40,6 +58,7 @@ def fit(
     seed: int,
     folder: Path,
     tell: Tell,
+    keeper: Keeper | None = None,
 ) -> Fitted:
     """Trains every parameter of the model that asks for a gradient.
 
@@ -49,50 +68,93 @@ def fit(
         validation: whose loss is watched; may be empty.
         config: the hyperparameters.
         seed: of the order of the samples and of dropout.
-        folder: scratch space of the Trainer.
-        tell: called at every logged step.
+        folder: scratch space of the Trainer; frozen outputs are kept beside it.
+        tell: called at every logged step, and after each validation, when it may use the model.
+        keeper: keeps checkpoints, and knows the one to go on from; None: nothing is kept.
 
     Raises:
-        ModelError: there is nothing to learn from, or the loss is no longer a number.
+        ModelError: there is nothing to learn from, a picture can't be decoded and none may be skipped, or the loss is
+            no longer a number, or runs away.
+        StoppedError: somebody wants the process to end; the state is kept.
+        StorageError: the state could not be kept.
     """
-    if not any(label >= 0 for sample in train for label in sample.labels):
+    learnable, watched = Samples(with_labels(train)), Samples(with_labels(validation))
+    if not len(learnable):
         raise ModelError("no training conversation holds an answer; nothing can be learnt")
-    steps = planned_steps(len(train), config)
-    watcher = Watcher(tell)
-    trainer = Trainer(
-        model=loaded.model,
-        args=arguments(config, steps, bool(validation), seed, folder),
-        train_dataset=_Counted(train, watcher),
-        eval_dataset=list(validation) or None,
-        data_collator=partial(collate, processor=loaded.processor, side="right"),
-        callbacks=[watcher],
-    )
-    for other in [
-        callback for callback in trainer.callback_handler.callbacks if type(callback).__name__ == "PrinterCallback"
-    ]:
-        trainer.remove_callback(other)
-    started = time.monotonic()
-    trainer.train()
-    tenth = max(1, len(watcher.losses) // 10)
-    first, last = (sum(part) / tenth for part in (watcher.losses[:tenth], watcher.losses[-tenth:]))
-    return Fitted(steps, first, last, watcher.tokens, time.monotonic() - started)
+    config = settled(config, loaded)
+    steps = planned_steps(train, config)
+    waste = padding(learnable.lengths, batches(learnable.lengths, config, seed, 0), config)
+    log.info("fit: %s steps of %s batches, %.2f %% padding", steps, config.batching, 100 * waste)
+    watcher = Watcher(tell, config.divergence)
+    trainer = CheckpointedTrainer(
+        config, watcher, keeper,
+        model=loaded.model, args=arguments(config, steps, bool(len(watched)), seed, folder),
+        train_dataset=learnable, eval_dataset=watched if len(watched) else None,
+        data_collator=_batches(loaded, [*learnable.samples, *watched.samples], config, folder),
+    )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)
+    best = Best(trainer, config)
+    trainer.add_callback(best)
+    with faster(loaded, config):
+        _train(trainer, best, keeper)
+    return _fitted(trainer, best.put_back(), waste, len(train) - len(learnable))
 
 
-def planned_steps(samples: int, config: TrainConfig) -> int:
-    """Optimizer steps that a run takes."""
-    batches = math.ceil(samples / config.batch_size)
-    return config.max_steps or math.ceil(config.epochs * batches / config.accumulation)
+def _train(trainer: CheckpointedTrainer, best: Best, keeper: Keeper | None) -> None:
+    if keeper is None:
+        trainer.train()
+        return
+    try:
+        with keeper.stop.gentle():
+            trainer.train(resume_from_checkpoint=str(keeper.start.folder) if keeper.start else None)
+    except CutShort:
+        if not best.enough:
+            trainer.keep(validation_due=True)
+            raise StoppedError(_stopped(trainer, keeper)) from None
+    if trainer.state.global_step < trainer.state.max_steps and not best.enough:
+        raise StoppedError(_stopped(trainer, keeper))
 
 
-class _Counted(torch.utils.data.Dataset):
-    """The samples, with the tokens counted as they are taken."""
+def _stopped(trainer: CheckpointedTrainer, keeper: Keeper) -> str:
+    done, steps = trainer.state.global_step, trainer.state.max_steps
+    return f"train: stopped at step {done} of {steps} ({keeper.stop.reason}); the same command goes on from there"
 
-    def __init__(self, samples: Sequence[Sample], watcher: Watcher) -> None:
-        self.samples, self.watcher = samples, watcher
 
-    def __len__(self) -> int:
-        return len(self.samples)
+def _fitted(trainer: CheckpointedTrainer, kept_step: int | None, waste: float, left_out: int) -> Fitted:
+    history: dict[int, dict[str, float]] = {}
+    for entry in trainer.state.log_history:
+        names = {"loss": "loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
+        figures = {new: entry[old] for old, new in names.items() if old in entry}
+        if figures:
+            history.setdefault(entry["step"], {"step": entry["step"]}).update(figures)
+    losses = [figures["loss"] for figures in history.values() if "loss" in figures]
+    tenth = max(1, len(losses) // 10)
+    first, last = (sum(part) / tenth for part in (losses[:tenth], losses[-tenth:]))
+    step = trainer.state.global_step
+    return Fitted(
+        step, first, last, trainer.watcher.tokens, trainer.seconds, waste, left_out, len(trainer.unreadable),
+        list(history.values()), step if kept_step is None else kept_step,
+    )  # fmt: skip
 
-    def __getitem__(self, index: int) -> Sample:
-        self.watcher.tokens += len(self.samples[index].input_ids)
-        return self.samples[index]
+
+def planned_steps(train: Sequence[Sample], config: TrainConfig, world: int = 1) -> int:
+    """Optimizer steps that a run takes on this many ranks."""
+    if config.max_steps or not (kept := with_labels(train)):
+        return config.max_steps or 0
+    made = batches(Samples(kept).lengths, config, 0, 0, world)
+    return math.ceil(config.epochs * len(made) / world / config.accumulation)
+
+
+def with_labels(samples: Sequence[Sample]) -> list[Sample]:
+    """Those that something can be learnt from; the first token of a sample is never predicted."""
+    return [sample for sample in samples if any(label != IGNORED for label in sample.labels[1:])]
+
+
+def _batches(loaded: Loaded, samples: Sequence[Sample], config: TrainConfig, folder: Path) -> Batches:
+    packed, frozen = config.batching == "packed", None
+    if packed and not loaded.family.supports.packing:
+        raise ModelError("train.batching: packed is not exact with this base model; take tokens")
+    if config.frozen_outputs:
+        pictures = {digest(sample.image): sample.image for sample in samples if sample.image is not None}
+        frozen = frozen_outputs(loaded, pictures, folder.parent / "frozen", config.frozen_outputs_gb)
+    return Batches(loaded, packed, frozen or None)
