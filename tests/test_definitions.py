@@ -13,7 +13,7 @@ from midefics.records import Row, Turn
 from midefics.services import Services
 from midefics.services.parts import canonical, read_part, write_part
 from midefics.stages.evaluate import _questions
-from midefics.stages.train import _samples
+from midefics.stages.training_samples import training_samples
 from tests.rows import make_row, make_services, stored
 
 TURN = Turn(question="What is seen?", answer="A nevus.")
@@ -73,13 +73,14 @@ def split(number: int, name: str, **changes: object) -> Row:
 
 
 def test_they_are_learnt_without_the_picture_and_never_asked_as_questions(services: Services, tiny_base: Path) -> None:
-    from transformers import AutoTokenizer
+    from midefics.vlm.load import load_base
 
-    tokenizer = AutoTokenizer.from_pretrained(tiny_base)
+    loaded = load_base(tiny_base)
+    tokenizer = loaded.processor.tokenizer
     rows = [split(0, "train"), split(1, "validation"), split(2, "test")]
     dataset = stored(services, "dataset", rows)
     for sample in ("turn", "conversation"):
-        train, validation = _samples(config(sample), dataset, services, tokenizer)
+        train, validation = training_samples(config(sample), dataset, services, loaded)[:2]
         assert [one.image for one in train] == [rows[0].image, None]
         assert [one.image for one in validation] == [rows[1].image, None]
         assert "<image>" in tokenizer.decode(train[0].input_ids)
@@ -92,14 +93,15 @@ def test_they_are_learnt_without_the_picture_and_never_asked_as_questions(servic
 def test_a_call_and_its_response_are_learnt_together_and_the_response_is_no_question(
     services: Services, tiny_base: Path
 ) -> None:
-    from transformers import AutoTokenizer
+    from midefics.vlm.load import load_base
 
-    tokenizer = AutoTokenizer.from_pretrained(tiny_base)
+    loaded = load_base(tiny_base)
+    tokenizer = loaded.processor.tokenizer
     call = next(found for n in range(20) if len(found := compose("isic", make_row().metadata, str(n))) == 2)
     rows = [split(0, "train", turns=(TURN, *call), text_only=()), split(1, "test", turns=(*call, TURN), text_only=())]
     content = {"name": "tried", "base_model": "tiny-idefics", "sources": {"isic": {"path": "x"}}}
     chosen = RunConfig.model_validate(content | {"train": {"sample": "turn", "max_length": 4000}})
-    train, _ = _samples(chosen, stored(services, "dataset", rows), services, tokenizer)
+    train = training_samples(chosen, stored(services, "dataset", rows), services, loaded).train
     assert len(train) == 2
     assert "<function_response>" in tokenizer.decode(train[1].input_ids)
     assert [question.text for question in _questions(rows, config())] == [call[0].question, "What is seen?"]

@@ -9,7 +9,7 @@ import torch
 from midefics.config import LoraConfig, RunConfig, TrainConfig
 from midefics.errors import ModelError
 from midefics.records import Row, Turn
-from midefics.stages import train
+from midefics.stages.training_samples import TrainingSamples, training_samples
 from midefics.vlm.adapter import add_adapter
 from midefics.vlm.batch import Batches, Samples
 from midefics.vlm.chat import IGNORED
@@ -132,10 +132,10 @@ def test_a_sample_with_nothing_to_learn_is_left_out_and_counted(tiny_base: Path,
         run(tiny_base, tmp_path, everything)
 
 
-def read(tmp_path: Path, loaded: Loaded, rows: list[Row], **values: object) -> train._Samples:
+def read(tmp_path: Path, loaded: Loaded, rows: list[Row], **values: object) -> TrainingSamples:
     services = make_services(tmp_path)
     content = {"name": "x", "base_model": "tiny-idefics", "sources": {"isic": {"path": "none"}}, "train": values}
-    return train._samples(RunConfig.model_validate(content), stored(services, "dataset", rows), services, loaded)
+    return training_samples(RunConfig.model_validate(content), stored(services, "dataset", rows), services, loaded)
 
 
 def test_turns_that_do_not_fit_are_counted_and_a_first_one_that_does_not_is_named(
