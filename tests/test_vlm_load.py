@@ -1,4 +1,4 @@
-"""The workarounds for the libraries' faults: each has a test that fails when upstream no longer needs it."""
+"""A loaded base model: how its weights lie, what it loses, and what it answers."""
 
 import io
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import bitsandbytes as bnb
 import pytest
 import torch
-from transformers import IdeficsForVisionText2Text
 
 from midefics.errors import ModelError
 from midefics.records import Turn
@@ -33,13 +32,6 @@ def test_base_is_in_nf4_with_double_quantisation_and_frozen(tiny_base: Path) -> 
     assert {layer.weight.quant_type for layer in layers} == {"nf4"}
     assert all(layer.weight.compress_statistics for layer in layers)
     assert not any(parameter.requires_grad for parameter in model.parameters())
-
-
-def test_upstream_still_crashes_on_labels_with_added_tokens(tiny_base: Path) -> None:
-    loaded = load_base(tiny_base)
-    unmended = IdeficsForVisionText2Text.from_pretrained(tiny_base)
-    with pytest.raises(RuntimeError, match="invalid for input of size"):
-        unmended(**batch(loaded.processor))
 
 
 def test_loss_is_the_cross_entropy_of_the_answers_tokens_alone(tiny_base: Path) -> None:
