@@ -150,9 +150,9 @@ FAULTS = {
         (TRAINING + "accelerate_launch_on_cpus_starts_one_process",),
     ),
     23: Fault(
-        "TrainingArguments(fsdp=True, use_cpu=True) is plain data parallelism: told apart by two processes only, and no use is made of it",
+        "TrainingArguments(fsdp=True, use_cpu=True) is plain data parallelism",
         "midefics.vlm.arguments:arguments",
-        (),
+        (TRAINING + "fsdp_on_cpus_is_plain_data_parallelism",),
     ),
     24: Fault(
         "the processor builds the image mask in two loops of Python",

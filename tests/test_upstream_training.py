@@ -97,3 +97,26 @@ def test_qwen_denies_counting_tokens() -> None:
     assert Qwen2_5_VLForConditionalGeneration.accepts_loss_kwargs is False
     takes = inspect.signature(Qwen2_5_VLForConditionalGeneration.forward).parameters.values()
     assert any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in takes)
+
+
+FSDP_ON_CPUS = """
+import sys, torch
+from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
+widths = {"vocab_size": 32, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1}
+rows = [{"input_ids": torch.arange(8), "labels": torch.arange(8)}] * 4
+args = TrainingArguments(
+    output_dir=sys.argv[1], fsdp=True, use_cpu=True, ddp_backend="gloo", max_steps=1, report_to="none", save_strategy="no"
+)
+trainer = Trainer(model=LlamaForCausalLM(LlamaConfig(**widths)), args=args, train_dataset=rows)
+trainer.train()
+print("processes", args.world_size, type(trainer.model_wrapped).__name__, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_fsdp_on_cpus_is_plain_data_parallelism(tmp_path: Path) -> None:
+    script = tmp_path / "fsdp.py"
+    script.write_text(FSDP_ON_CPUS)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run([*launch, str(script), str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.stdout.count("processes 2 DistributedDataParallel") == 2, done.stderr[-2000:]
