@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from PIL import Image
+from transformers.models.smolvlm.processing_smolvlm import DEFAULT_CHAT_TEMPLATE
 
 from midefics.errors import ModelError
 from midefics.records import Turn
@@ -107,6 +108,34 @@ def test_a_question_is_the_beginning_of_what_was_trained_on(spoken: Spoken) -> N
     asked = spoken.family.encode_question(TURNS[:1], "r", spoken.processor, WIDE)
     assert asked == whole[: len(asked)]
     assert spoken.tokens(whole[len(asked) :]) == LAST[spoken.name]
+
+
+@pytest.mark.parametrize("spoken", ["tiny-smolvlm"], indirect=True)
+def test_the_template_that_smolvlm_publishes_says_the_same(spoken: Spoken) -> None:
+    spoken.processor.tokenizer.chat_template = DEFAULT_CHAT_TEMPLATE
+    assert spoken.tokens(spoken.encode(TURNS, WIDE).input_ids) == SEEN[spoken.name]
+    assert spoken.tokens(spoken.encode(TURNS, None).input_ids) == UNSEEN[spoken.name]
+
+
+def test_a_template_of_the_tokenizers_own_is_kept(spoken: Spoken) -> None:
+    spoken.processor.tokenizer.chat_template = (
+        "{% for message in messages %}{{ message['content'][-1]['text'] + ' | ' + eos_token }}{% endfor %}"
+    )
+    end = spoken.processor.tokenizer.eos_token
+    first = (
+        ["<s>"] if spoken.name == "tiny-idefics2" else ["<|begin_of_text|>"] if spoken.name == "tiny-idefics3" else []
+    )
+    encoded = spoken.encode(TURNS[:1], None)
+    assert spoken.tokens(encoded.input_ids) == [*first, *"q | ", end, *"a | ", end]
+    assert spoken.tokens([label for label in encoded.labels if label != IGNORED]) == [*"a | ", end]
+
+
+def test_a_template_that_ends_no_answer_is_refused(spoken: Spoken) -> None:
+    spoken.processor.tokenizer.chat_template = (
+        "{% for message in messages %}{{ message['content'][-1]['text'] }}{% endfor %}"
+    )
+    with pytest.raises(ModelError, match="ends an answer with no control token"):
+        spoken.encode(TURNS[:1], None)
 
 
 def test_control_tokens_in_peoples_words_stay_text(spoken: Spoken) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 import bitsandbytes as bnb
 import pytest
 import torch
+from PIL import Image
 
 from midefics.errors import ModelError
 from midefics.records import Turn
 from midefics.vlm.chat import IGNORED
-from midefics.vlm.collate import Sample
+from midefics.vlm.collate import Sample, opened, size_of
 from midefics.vlm.families import FAMILIES
 from midefics.vlm.generate import Prompt, answers
 from midefics.vlm.load import load_base
@@ -80,9 +81,16 @@ def test_a_missing_base_is_one_clear_error(tmp_path: Path) -> None:
         load_base(tmp_path / "nowhere")
 
 
-def test_pictures_are_decoded_as_the_models_own_processor_does(tiny_base: Path) -> None:
-    from PIL import Image
+def test_a_picture_lying_on_its_side_is_set_upright() -> None:
+    lying, file = Image.open(io.BytesIO(jpeg((64, 48)))), io.BytesIO()
+    exif = lying.getexif()
+    exif[0x0112] = 6  # turned a quarter
+    lying.save(file, "JPEG", exif=exif)
+    assert size_of(file.getvalue()) == opened(file.getvalue()).size == (48, 64)
+    assert size_of(jpeg((64, 48))) == opened(jpeg((64, 48))).size == (64, 48)
 
+
+def test_pictures_are_decoded_as_the_models_own_processor_does(tiny_base: Path) -> None:
     processor = load_base(tiny_base).processor
     ours = IDEFICS.collate([Sample([1], [1], jpeg())], processor, "right")["pixel_values"]
     theirs = processor.image_processor(Image.open(io.BytesIO(jpeg())).convert("RGB"), return_tensors="pt")

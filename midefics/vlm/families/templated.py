@@ -113,26 +113,33 @@ def views(images: Sequence[Picture | None], image_processor: Any) -> dict[str, t
 def _rendered(
     turns: Sequence[Turn], question: str | None, tokenizer: PreTrainedTokenizerBase, has_image: bool
 ) -> Iterator[Piece]:
+    """The pieces of a conversation; of the template's own, what ends an answer is learnt, to the first control token.
+
+    Raises:
+        ModelError: no control token follows an answer.
+    """
     words = [text for turn in turns for text in (turn.question, turn.answer)] + ([] if question is None else [question])
     text = tokenizer.apply_chat_template(
         [_message(number, has_image) for number in range(len(words))],
         tokenize=False,
         add_generation_prompt=question is not None,
     )
-    parts = MARKED.split(text)
     added = {token.content: number for number, token in tokenizer.added_tokens_decoder.items()}
-    ends = False
-    for position, part in enumerate(parts):
-        if position % 2 == 0:
-            before_answer = position + 1 < len(parts) and int(parts[position + 1]) % 2 == 1
-            for piece in _split(part.rstrip(" ") if before_answer else part, added):
-                yield piece._replace(learnt=ends)
-                ends = False
-        else:
-            ends = int(part) % 2 == 1
-            # What the template writes between `Assistant:` and the answer is the answer's: a prompt ends before it.
-            gap = parts[position - 1][len(parts[position - 1].rstrip(" ")) :] if ends else ""
-            yield Piece(gap + words[int(part)], learnt=ends)
+    parts, ending = MARKED.split(text), False
+    for written, number in zip(parts[::2], [*map(int, parts[1::2]), None], strict=True):
+        answer = number is not None and number % 2 == 1
+        # The space between `Assistant:` and the answer is the answer's: a prompt ends before it.
+        before = written.rstrip(" ") if answer else written
+        for piece in _split(before, added):
+            yield piece._replace(learnt=ending)
+            ending = ending and piece.token is None
+        if number is not None:
+            yield Piece(written[len(before) :] + words[number], learnt=answer)
+            ending = answer
+    if ending:
+        raise ModelError(
+            "the tokenizer's chat template ends an answer with no control token; nothing could learn to stop"
+        )
 
 
 def _message(number: int, has_image: bool) -> dict[str, Any]:
