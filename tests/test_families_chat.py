@@ -30,9 +30,10 @@ QWEN_REST = [
 # A view takes 2 tokens; 64 by 32 pixels become 32 by 16, two tiles of 16 in a row. Qwen's 1,024 pixels in multiples of 8 make
 # 40 by 16, which are 10 by 4 patches, four of them one token.
 TILED = [FAKE, "<row_1_col_1>", IMAGE, IMAGE, FAKE, "<row_1_col_2>", IMAGE, IMAGE, "\n", "\n"]
+SPELT = [FAKE, *"<row_1_col_1>", IMAGE, IMAGE, FAKE, *"<row_1_col_2>", IMAGE, IMAGE, "\n", "\n"]
 SEEN = {
     "tiny-idefics2": ["<s>", *"User:", FAKE, IMAGE, IMAGE, FAKE, " ", "q", END, *IDEFICS_REST],
-    "tiny-idefics3": ["<|begin_of_text|>", *"User:", *TILED, FAKE, WHOLE, IMAGE, IMAGE, FAKE, "q", END, *IDEFICS_REST],
+    "tiny-idefics3": ["<|begin_of_text|>", *"User:", *SPELT, FAKE, *WHOLE, IMAGE, IMAGE, FAKE, "q", END, *IDEFICS_REST],
     "tiny-smolvlm": ["<|im_start|>", *"User:", *TILED, FAKE, WHOLE, IMAGE, IMAGE, FAKE, "q", END, *IDEFICS_REST],
     "tiny-qwen2.5-vl": [
         *(*SYSTEM, "<|im_start|>", *"user\n", "<|vision_start|>", *["<|image_pad|>"] * 10, "<|vision_end|>", "q"),
@@ -147,6 +148,16 @@ def test_control_tokens_in_peoples_words_stay_text(spoken: Spoken) -> None:
     assert [token for token in hostile.input_ids if token in control] == [token for token in plain if token in control]
     said = "".join(spoken.tokens([label for label in hostile.labels if label != IGNORED and label not in control]))
     assert said.strip() == every
+
+
+def test_added_tokens_that_are_not_special_stay_text_in_peoples_words(spoken: Spoken) -> None:
+    tokenizer = spoken.processor.tokenizer
+    tokenizer.add_tokens(["<tool>", "<tool>r"])
+    words = "q<tool>r <tool><tool>"
+    assert tokenizer.convert_tokens_to_ids("<tool>") in tokenizer(words, split_special_tokens=True)["input_ids"]
+    encoded = spoken.encode([Turn(question=words, answer=words)], None)
+    assert not {"<tool>", "<tool>r"} & set(spoken.tokens(encoded.input_ids))
+    assert words in "".join(spoken.tokens([label for label in encoded.labels if label != IGNORED]))
 
 
 def test_answers_end_where_the_template_ends_them(spoken: Spoken) -> None:

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrained
 
 from midefics.errors import ModelError
 from midefics.records import Turn
-from midefics.vlm.chat import Piece
+from midefics.vlm.chat import Added, Piece, added_tokens
 from midefics.vlm.collate import Picture, opened
 from midefics.vlm.families.family import Family, Processor
 
@@ -50,6 +50,7 @@ class Templated(Family):
         """Loads tokenizer, template and image processor, each by itself."""
         tokenizer = AutoTokenizer.from_pretrained(str(folder), revision=revision)
         tokenizer.chat_template = tokenizer.chat_template or self.template
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
         images = self.load_image_processor(str(folder), revision, side)
         config = AutoConfig.from_pretrained(str(folder), revision=revision)
         for token in (self.image_token, *self.other_tokens):
@@ -124,7 +125,7 @@ def _rendered(
         tokenize=False,
         add_generation_prompt=question is not None,
     )
-    added = {token.content: number for number, token in tokenizer.added_tokens_decoder.items()}
+    added = added_tokens(tokenizer)
     parts, ending = MARKED.split(text), False
     for written, number in zip(parts[::2], [*map(int, parts[1::2]), None], strict=True):
         answer = number is not None and number % 2 == 1
@@ -148,9 +149,8 @@ def _message(number: int, has_image: bool) -> dict[str, Any]:
     return {"role": "user" if number % 2 == 0 else "assistant", "content": [*picture, words]}
 
 
-def _split(text: str, added: dict[str, int]) -> Iterator[Piece]:
+def _split(text: str, added: Added) -> Iterator[Piece]:
     """Parts a template's text into control tokens and plain text."""
-    longest_first = sorted(added, key=len, reverse=True)
-    for part in re.split(f"({'|'.join(map(re.escape, longest_first))})", text):
+    for part in added.any.split(text):
         if part:
-            yield Piece(token=added[part]) if part in added else Piece(part)
+            yield Piece(token=added.ids[part]) if part in added.ids else Piece(part)
