@@ -64,8 +64,8 @@ class Templated(Family):
         tokenizer = processor.tokenizer
         token = control(self.image_token, tokenizer)
         said = list(_rendered(turns, question, tokenizer, image is not None))
-        if not said or said[0].token != tokenizer.bos_token_id:
-            said = [Piece(token=opening) for opening in tokenizer("")["input_ids"]] + said
+        if said[0].token != tokenizer.bos_token_id in tokenizer("")["input_ids"]:
+            said = [Piece(token=tokenizer.bos_token_id), *said]
         shown = [] if image is None else self.shown(image, processor)
         return [new for piece in said for new in (shown if piece.token == token else [piece])]
 
