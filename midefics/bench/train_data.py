@@ -11,16 +11,16 @@ from midefics.vlm.load import Loaded
 
 SIDE = 160
 """Of the JPEG files, pixels: the demo's `ingest.image_size`."""
-MEDIAN_TURNS, SPREAD = 3, 0.5
+MEDIAN_TURNS, SPREAD = 1.5, 0.6
 """Of a lognormal distribution, from 1 to `MOST_TURNS`: real conversations are short with a long tail."""
 MOST_TURNS, LONGEST = 12, 1024
 """Turns and tokens."""
 QUESTIONS = (
-    ("Describe the image.", 0),
+    ("A description?", 0),
+    ("What image?", 1),
     ("What kind of image is this?", 1),
-    ("Please tell me in your own words, as exactly as you can, what kind of image I am looking at here.", 1),
-    ("What can be seen in it?", 2),
-    ("Is there anything in this image that a physician should know about, and if so, what is it?", 2),
+    ("A lesion?", 2),
+    ("What is it?", 2),
 )
 """What is asked, and which part of the caption answers it: all, what comes before the finding, the finding."""
 

@@ -12,7 +12,14 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
-from transformers import IdeficsProcessor, PrinterCallback, Trainer, TrainingArguments, default_data_collator
+from transformers import (
+    IdeficsProcessor,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    default_data_collator,
+)
 
 from midefics.records import Turn
 from midefics.vlm.collate import opened
@@ -51,7 +58,9 @@ class NotebookData(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
         return {name: tensor[0] for name, tensor in made.items()}
 
 
-def notebook_trainer(model: Any, data: NotebookData, steps: int, rate: float, optimizer: str, folder: Path) -> Trainer:
+def notebook_trainer(
+    model: Any, data: NotebookData, steps: int, rate: float, optimizer: str, folder: Path, told: TrainerCallback
+) -> Trainer:
     """The Trainer with the notebook's arguments; rate, optimizer and steps are the benchmark's, the same for both."""
     on_gpu = torch.cuda.is_available()
     arguments = TrainingArguments(
@@ -73,6 +82,8 @@ def notebook_trainer(model: Any, data: NotebookData, steps: int, rate: float, op
         report_to="none",
         disable_tqdm=True,
     )
-    trainer = Trainer(model=model, args=arguments, train_dataset=data, data_collator=default_data_collator)
+    trainer = Trainer(
+        model=model, args=arguments, train_dataset=data, data_collator=default_data_collator, callbacks=[told]
+    )
     trainer.remove_callback(PrinterCallback)
     return trainer
