@@ -15,7 +15,7 @@ from midefics.vlm.arguments import arguments
 from midefics.vlm.batch import Batches, Samples
 from midefics.vlm.chat import IGNORED
 from midefics.vlm.collate import Sample
-from midefics.vlm.feed import batches, padding
+from midefics.vlm.feed import batches, padding, ranks
 from midefics.vlm.frozen import digest, frozen_outputs
 from midefics.vlm.load import Loaded
 from midefics.vlm.speed import faster, settled
@@ -93,10 +93,11 @@ def fit(
     return Fitted(steps, first, last, watcher.tokens, time.monotonic() - started, waste, *left_out)
 
 
-def planned_steps(train: Sequence[Sample], config: TrainConfig, world: int = 1) -> int:
-    """Optimizer steps that a run takes on this many ranks."""
+def planned_steps(train: Sequence[Sample], config: TrainConfig) -> int:
+    """Optimizer steps that a run takes, on as many ranks as there are."""
     if config.max_steps or not (kept := with_labels(train)):
         return config.max_steps or 0
+    world = ranks()
     made = batches(Samples(kept).lengths, config, 0, 0, world)
     return math.ceil(config.epochs * len(made) / world / config.accumulation)
 
