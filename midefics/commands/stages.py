@@ -123,7 +123,42 @@ def assemble(
     tell(made, as_json, time.monotonic() - started)
 
 
-for _name in ("train", "evaluate", "register"):
+@app.command(
+    help=f"{STAGES['train'].summary}\n\nNeeds: dataset. Makes: adapter. `--plan` tells memory, hours and dollars, and trains nothing."
+)
+def train(
+    manifests: Manifests = None,
+    config: Config = "demo",
+    source: Sources = None,
+    only: Only = None,
+    set_: Sets = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Tell what it will take, before anything is loaded.")] = False,
+    gpu: Annotated[
+        list[str] | None, typer.Option("--gpu", metavar="NAME", help="With --plan: only for this GPU; repeatable.")
+    ] = None,
+    usd_per_hour: Annotated[
+        list[str] | None,
+        typer.Option("--usd-per-hour", metavar="[GPU=]X", help="With --plan: the rate that dollars are told at."),
+    ] = None,
+    as_json: AsJson = False,
+    progress_file: ProgressFile = None,
+    debug: Debug = False,
+) -> None:
+    """Trains, or tells what that would take."""
+    del debug
+    started = time.monotonic()
+    services, chosen = Services(load_settings(), Progress(progress_file)), chosen_config(config, source, only, set_)
+    given = inputs("train", chosen, manifests, services)
+    if plan:
+        from midefics.commands.plan import tell_plan
+
+        dataset = next((one for one in given if one.kind == "dataset"), None)
+        tell_plan(chosen, dataset, services, gpu or [], usd_per_hour or [], as_json)
+        return
+    tell(run_stage("train", chosen, given, services), as_json, time.monotonic() - started)
+
+
+for _name in ("evaluate", "register"):
     _add_stage_command(_name)
 
 

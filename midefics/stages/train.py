@@ -28,18 +28,22 @@ def run(config: RunConfig, dataset: Manifest, *, services: Services) -> Manifest
 
     Raises:
         DataError: the data set has no train split.
-        ModelError: the base model can't be loaded, or training diverged.
+        ModelError: the base model can't be loaded, the GPU is too small, or training diverged.
         ServiceError: MLflow does not answer.
     """
     from midefics.vlm.adapter import add_adapter
     from midefics.vlm.base import locate
     from midefics.vlm.fit import fit, planned_steps
     from midefics.vlm.load import load_base
+    from midefics.vlm.room import check_room, gpu_bytes
 
     tracking = services.tracking
     location = locate(config.base_model, services.settings.home, services.progress)
+    check_room(config, services.settings.home, longest=1, available=gpu_bytes())
     loaded = add_adapter(load_base(*location), config.train.lora, config.seed)
     samples, validation = _samples(config, dataset, services, loaded.processor.tokenizer)
+    longest = max(len(sample.input_ids) for sample in samples)
+    check_room(config, services.settings.home, longest, gpu_bytes())
     log.info(
         "train: %s conversations, %s to validate on, from %s in nf4", len(samples), len(validation), config.base_model
     )
