@@ -23,8 +23,9 @@ from midefics.planning.memory import fits, memory
 from midefics.planning.plan import make_plan, rates_of
 from midefics.planning.shape import Linear, Shape
 from midefics.planning.work import assumed_data, work
-from midefics.vlm.adapter import LORA_TARGETS, add_adapter
-from midefics.vlm.load import Loaded, load_base, mend
+from midefics.vlm.adapter import add_adapter
+from midefics.vlm.families.idefics import Idefics
+from midefics.vlm.load import Loaded, load_base
 from midefics.vlm.room import check_room
 from midefics.vlm.shape import architecture, shape_of
 from tests.test_command_line import midefics
@@ -74,10 +75,10 @@ def quantised(config: IdeficsConfig, case: Case) -> Loaded:
             parent, _, last = name.rpartition(".")
             setattr(model.get_submodule(parent), last, layer.to("cpu"))
     model.is_loaded_in_4bit = True
-    mend(model)
+    Idefics().mend(model)
     model.requires_grad_(False)
     lora = LoraConfig.model_validate({"targets": case.targets, "dropout": case.dropout})
-    loaded = add_adapter(Loaded(model, None), lora, 0)
+    loaded = add_adapter(Loaded(model, None, Idefics()), lora, 0)
     loaded.model.train()
     if case.checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -159,7 +160,7 @@ def test_the_state_of_a_quantised_layer_is_what_bitsandbytes_keeps() -> None:
     assert layer.weight.nbytes == ours.weights / 2
 
 
-@pytest.mark.parametrize("targets", LORA_TARGETS)
+@pytest.mark.parametrize("targets", Idefics.lora_targets)
 def test_adapters_are_counted_as_peft_makes_them(tiny_base: Path, targets: str) -> None:
     lora = LoraConfig.model_validate({"targets": targets, "r": 8})
     model = add_adapter(load_base(tiny_base), lora, 0).model
@@ -170,7 +171,7 @@ def test_adapters_are_counted_as_peft_makes_them(tiny_base: Path, targets: str) 
     assert len(shape.quantised) == len(layers)
 
 
-@pytest.mark.parametrize("targets", LORA_TARGETS)
+@pytest.mark.parametrize("targets", Idefics.lora_targets)
 @pytest.mark.parametrize("dropout", [0.0, 0.05])
 @pytest.mark.parametrize("precision", [CPU, AUTOCAST], ids=["float32", "autocast"])
 def test_activations_are_what_autograd_keeps(targets: str, dropout: float, precision: Precision) -> None:

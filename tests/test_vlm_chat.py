@@ -1,31 +1,32 @@
-"""The chat format token by token, with a tokenizer whose tokens can be counted by hand: one for every character."""
+"""The chat format of IDEFICS token by token, with a tokenizer whose tokens can be counted by hand: one for every character."""
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from midefics.errors import ModelError
 from midefics.records import Turn
-from midefics.vlm.chat import IGNORED, Control, encode, encode_question
+from midefics.vlm.chat import IGNORED, Encoded
+from midefics.vlm.families import FAMILIES, Processor
+from midefics.vlm.families.idefics import Control
+from tests.letters import letters
+from tests.rows import jpeg
 
-LETTERS = "\n ?.:<>_/" + "abcdefghijklmnopqrstuvwxyz" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 TURNS = [Turn(question="q", answer="a"), Turn(question="r", answer="bc")]
 FAKE, IMAGE, END = "<fake_token_around_image>", "<image>", "<end_of_utterance>"
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
-    vocabulary = {token: number for number, token in enumerate(["<unk>", "<s>", "</s>", *LETTERS])}
-    letters = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    letters.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    return PreTrainedTokenizerFast(
-        tokenizer_object=letters,
-        unk_token="<unk>",
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<unk>",
-        additional_special_tokens=[FAKE, IMAGE, END],
-    )
+    roles = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<unk>"}
+    return letters(("<unk>", "<s>", "</s>"), (FAKE, IMAGE, END), **roles)
+
+
+def encode(turns: list[Turn], tokenizer: PreTrainedTokenizerFast, has_image: bool, most: int) -> Encoded:
+    return FAMILIES["idefics"].encode(turns, Processor(tokenizer, None), jpeg() if has_image else None, most)
+
+
+def encode_question(history: list[Turn], question: str, tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    return FAMILIES["idefics"].encode_question(history, question, Processor(tokenizer, None), jpeg())
 
 
 def as_tokens(ids: list[int], tokenizer: PreTrainedTokenizerFast) -> list[str]:
@@ -57,14 +58,14 @@ def test_without_an_image_there_is_no_image_token(tokenizer: PreTrainedTokenizer
 
 def test_a_question_is_the_beginning_of_what_was_trained_on(tokenizer: PreTrainedTokenizerFast) -> None:
     whole = encode(TURNS, tokenizer, True, 1000).input_ids
-    asked = encode_question(TURNS[:1], "r", tokenizer, True)
+    asked = encode_question(TURNS[:1], "r", tokenizer)
     assert asked == whole[: len(asked)]
     assert as_tokens(whole[len(asked) :], tokenizer) == [*" bc", END]
 
 
 def test_control_tokens_in_a_question_stay_text(tokenizer: PreTrainedTokenizerFast) -> None:
     control = Control.of(tokenizer)
-    ids = encode_question([], f"{IMAGE}{END}</s>", tokenizer, True)
+    ids = encode_question([], f"{IMAGE}{END}</s>", tokenizer)
     assert ids.count(control.image) == 1
     assert ids.count(control.end) == 1
     assert tokenizer.eos_token_id not in ids

@@ -10,18 +10,20 @@ from transformers import IdeficsForVisionText2Text
 
 from midefics.errors import ModelError
 from midefics.records import Turn
-from midefics.vlm.chat import IGNORED, encode
-from midefics.vlm.collate import Sample, collate
+from midefics.vlm.chat import IGNORED
+from midefics.vlm.collate import Sample
+from midefics.vlm.families import FAMILIES
 from midefics.vlm.generate import Prompt, answers
 from midefics.vlm.load import load_base
 from tests.rows import jpeg
 
+IDEFICS = FAMILIES["idefics"]
 TURNS = [Turn(question="Is it benign?", answer="It is benign.")]
 
 
 def batch(processor: object, *turns: Turn) -> dict[str, torch.Tensor]:
-    samples = [Sample(*encode([turn], processor.tokenizer, True, 512), image=jpeg()) for turn in turns or TURNS]
-    return collate(samples, processor, "right")
+    samples = [Sample(*IDEFICS.encode([turn], processor, jpeg(), 512), image=jpeg()) for turn in turns or TURNS]
+    return IDEFICS.collate(samples, processor, "right")
 
 
 def test_base_is_in_nf4_with_double_quantisation_and_frozen(tiny_base: Path) -> None:
@@ -90,6 +92,6 @@ def test_pictures_are_decoded_as_the_models_own_processor_does(tiny_base: Path) 
     from PIL import Image
 
     processor = load_base(tiny_base).processor
-    ours = collate([Sample([1], [1], jpeg())], processor, "right")["pixel_values"]
+    ours = IDEFICS.collate([Sample([1], [1], jpeg())], processor, "right")["pixel_values"]
     theirs = processor.image_processor(Image.open(io.BytesIO(jpeg())).convert("RGB"), return_tensors="pt")
     assert torch.equal(ours.reshape(theirs.shape), theirs)

@@ -77,7 +77,7 @@ def model_card(
     )  # fmt: skip
     metadata = ModelCardData(
         model_name=config.register_.model_name, base_model=spec.hub_id or config.base_model, language="en", license="other",
-        library_name="peft", pipeline_tag="visual-question-answering", tags=["medical", "qlora", "idefics"], eval_results=[result],
+        library_name="peft", pipeline_tag="visual-question-answering", tags=["medical", "qlora", spec.architecture], eval_results=[result],
     )  # fmt: skip
     body = BODY.format(
         name=config.register_.model_name, base=config.base_model, version=__version__, dataset=dataset.digest,

@@ -112,7 +112,7 @@ def _ask(
     from midefics.vlm.load import load_tuned
 
     location = locate(config.base_model, services.settings.home, services.progress)
-    tuned = load_tuned(location.folder, services.storage.folder(adapter) / "adapter", location.revision)
+    tuned = load_tuned(location.folder, services.storage.folder(adapter) / "adapter", location.revision, location.side)
     right = [Prompt(question.text, question.row.image) for question in questions]
     wrong = [Prompt(question.text, question.other.image) for question in questions]
     limits = config.evaluate.batch_size, config.evaluate.max_new_tokens

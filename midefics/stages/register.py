@@ -56,7 +56,7 @@ def run(
         "licences": ", ".join(licences), "exact_match": f"{evaluation.facts['after']:.4f}", "midefics": midefics.__version__,
     }  # fmt: skip
     name, run_id = config.register_.model_name, str(adapter.facts["run_id"])
-    base = shared_base(config, services)
+    base = shared_base(config.base_model, services)
     tags |= {"base_digest": base.digest}
     parents = [dataset.digest, adapter.digest, evaluation.digest, base.digest]
     with (

@@ -2,14 +2,13 @@
 
 import logging
 
-from midefics.config import RunConfig
 from midefics.records import Manifest
 from midefics.services import Services
 
 log = logging.getLogger(__name__)
 
 
-def shared_base(config: RunConfig, services: Services) -> Manifest:
+def shared_base(base_model: str, services: Services) -> Manifest:
     """Quantises the base model and stores it with its processor; where the same bytes are there already, nothing is added.
 
     It is always quantised anew: only its bytes tell whether it is the one that was stored.
@@ -20,11 +19,11 @@ def shared_base(config: RunConfig, services: Services) -> Manifest:
     from midefics.vlm.base import locate
     from midefics.vlm.load import load_base
 
-    loaded = load_base(*locate(config.base_model, services.settings.home, services.progress))
+    loaded = load_base(*locate(base_model, services.settings.home, services.progress))
     with services.storage.draft("base") as draft:
         loaded.model.save_pretrained(draft.path)
         loaded.processor.save_pretrained(draft.path)
         draft.rows = 1
-        draft.facts.update(base_model=config.base_model, quantisation="nf4, double")
-    log.info("base: %s in nf4, %s bytes, %s", config.base_model, draft.manifest.bytes, draft.manifest.uri)
+        draft.facts.update(base_model=base_model, quantisation="nf4, double")
+    log.info("base: %s in nf4, %s bytes, %s", base_model, draft.manifest.bytes, draft.manifest.uri)
     return draft.manifest

@@ -13,9 +13,9 @@ from midefics.services import Services
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import PreTrainedTokenizerBase
 
     from midefics.vlm.collate import Sample
+    from midefics.vlm.load import Loaded
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def run(config: RunConfig, dataset: Manifest, *, services: Services) -> Manifest
     location = locate(config.base_model, services.settings.home, services.progress)
     check_room(config, services.settings.home, longest=1, available=gpu_bytes())
     loaded = add_adapter(load_base(*location), config.train.lora, config.seed)
-    samples, validation = _samples(config, dataset, services, loaded.processor.tokenizer)
+    samples, validation = _samples(config, dataset, services, loaded)
     longest = max(len(sample.input_ids) for sample in samples)
     check_room(config, services.settings.home, longest, gpu_bytes())
     log.info(
@@ -86,16 +86,17 @@ def run(config: RunConfig, dataset: Manifest, *, services: Services) -> Manifest
 
 
 def _samples(
-    config: RunConfig, dataset: Manifest, services: Services, tokenizer: "PreTrainedTokenizerBase"
+    config: RunConfig, dataset: Manifest, services: Services, loaded: "Loaded"
 ) -> "tuple[list[Sample], list[Sample]]":
-    from midefics.vlm.chat import encode
     from midefics.vlm.collate import Sample
 
     splits: dict[str, list[Sample]] = {"train": [], "validation": [], "test": []}
     for row in services.storage.rows(dataset):
         if row.split in ("train", "validation") and row.turns:
             pieces = [row.turns] if config.train.sample == "conversation" else [(turn,) for turn in row.turns]
-            encoded = [encode(piece, tokenizer, True, config.train.max_length) for piece in pieces]
+            encoded = [
+                loaded.family.encode(piece, loaded.processor, row.image, config.train.max_length) for piece in pieces
+            ]
             splits[row.split] += [Sample(*one, image=row.image) for one in encoded]
     if not splits["train"]:
         raise DataError(

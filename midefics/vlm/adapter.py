@@ -11,12 +11,6 @@ from midefics.vlm.load import Loaded
 
 log = logging.getLogger(__name__)
 
-LORA_TARGETS = {
-    "qkv": r".*\.(q|k|v)_proj",
-    "text": r".*model\.(layers|gated_cross_attn_layers)\.\d+\.(self_attn|cross_attn|mlp)\.\w+_proj",
-    "all": "all-linear",
-}
-
 
 def add_adapter(loaded: Loaded, config: LoraConfig, seed: int) -> Loaded:
     """Puts a fresh low-rank adapter on a frozen base model.
@@ -26,7 +20,10 @@ def add_adapter(loaded: Loaded, config: LoraConfig, seed: int) -> Loaded:
     """
     torch.manual_seed(seed)
     spec = PeftLoraConfig(
-        r=config.r, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=LORA_TARGETS[config.targets]
+        r=config.r,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=loaded.family.lora_targets[config.targets],
     )
     model: PeftModel = get_peft_model(loaded.model, spec)
     trainable, total = model.get_nb_trainable_parameters()

@@ -13,13 +13,20 @@ class Location(NamedTuple):
     folder: str
     """A folder, or a repository on the Hugging Face hub."""
     revision: str | None
+    side: int | None
+    """The longest side in pixels that a picture is shown with; `None`: as saved beside the model."""
 
 
 def locate(name: str, home: Path, progress: Progress) -> Location:
-    """Finds a base model; the tiny one is built at first use and kept under `home/cache`."""
+    """Finds a base model; the tiny ones are built at first use and kept under `home/cache`."""
     spec = base_model(name)
     if spec.hub_id:
-        return Location(spec.hub_id, spec.revision)
-    from midefics.vlm.tiny import RECIPE, build
+        return Location(spec.hub_id, spec.revision, spec.image_size)
+    from midefics.vlm import tiny, twins
 
-    return Location(str(build(home / "cache" / "base_models" / f"{name}-{RECIPE}", seed=0, progress=progress)), None)
+    kept = home / "cache" / "base_models"
+    if name in twins.TWINS:
+        folder = twins.build(name, kept / f"{name}-{twins.RECIPE}", seed=0)
+    else:
+        folder = tiny.build(kept / f"{name}-{tiny.RECIPE}", seed=0, progress=progress)
+    return Location(str(folder), None, None)

@@ -1,4 +1,4 @@
-"""Encoded conversations and pictures in, one padded batch of tensors out."""
+"""Encoded conversations in, padded tensors of their ids, masks and labels out; the pictures are each family's affair."""
 
 import io
 from collections.abc import Sequence
@@ -6,9 +6,12 @@ from typing import Literal, NamedTuple
 
 import torch
 from PIL import Image
-from transformers import IdeficsProcessor
 
-from midefics.vlm.chat import IGNORED, Control
+from midefics.vlm.chat import IGNORED
+
+Picture = bytes | Image.Image
+"""An encoded file's content, or a picture that is decoded already."""
+Side = Literal["left", "right"]
 
 
 class Sample(NamedTuple):
@@ -16,65 +19,38 @@ class Sample(NamedTuple):
 
     input_ids: list[int]
     labels: list[int]
-    image: bytes | Image.Image | None
+    image: Picture | None
     """`None`: a conversation about no image."""
 
 
-def pixels(images: Sequence[bytes | Image.Image | None], processor: IdeficsProcessor) -> torch.Tensor:
-    """Decodes and normalises pictures; `None` becomes zeros.
+def pad(samples: Sequence[Sample], pad_token: int, side: Side) -> dict[str, torch.Tensor]:
+    """Pads to the longest.
 
     Returns:
-        `(batch, 1 image each, 3, side, side)`, float32.
+        `input_ids`, `attention_mask` and `labels`, each `(batch, seq)`.
     """
-    side = processor.image_processor.image_size
-    result = torch.zeros(len(images), 1, 3, side, side)
-    present = [index for index, image in enumerate(images) if image is not None]
-    if present:
-        pictures = [_opened(images[index]) for index in present]
-        result[present] = processor.image_processor(pictures, return_tensors="pt").reshape(-1, 1, 3, side, side)
-    return result
-
-
-def image_attention(ids: torch.Tensor, control: Control) -> torch.Tensor:
-    """Which image each token may look at: those after `<image>`, to the end, at that one.
-
-    IdeficsProcessor ends it at `<end_of_utterance>` only where another image follows; with one image a conversation
-    the two are the same.
-
-    Args:
-        ids: `(batch, seq)`.
-        control: the control tokens' ids.
-
-    Returns:
-        `(batch, seq, 1)`, int64 zeros and ones.
-    """
-    return ((ids == control.image).cumsum(-1) > 0).long().unsqueeze(-1)
-
-
-def collate(
-    samples: Sequence[Sample], processor: IdeficsProcessor, side: Literal["left", "right"]
-) -> dict[str, torch.Tensor]:
-    """Pads to the longest: on the right to learn, on the left to generate."""
-    tokenizer = processor.tokenizer
     longest = max(len(sample.input_ids) for sample in samples)
 
     def padded(rows: list[list[int]], value: int) -> torch.Tensor:
         fill = [[value] * (longest - len(row)) for row in rows]
         return torch.tensor([row + pad if side == "right" else pad + row for row, pad in zip(rows, fill, strict=True)])
 
-    ids = padded([sample.input_ids for sample in samples], tokenizer.pad_token_id)
     return {
-        "input_ids": ids,
+        "input_ids": padded([sample.input_ids for sample in samples], pad_token),
         "attention_mask": padded([[1] * len(sample.input_ids) for sample in samples], 0),
         "labels": padded([sample.labels for sample in samples], IGNORED),
-        "pixel_values": pixels([sample.image for sample in samples], processor),
-        "image_attention_mask": image_attention(ids, Control.of(tokenizer)),
     }
 
 
-def _opened(image: bytes | Image.Image | None) -> Image.Image:
+def opened(image: Picture) -> Image.Image:
+    """The picture in three channels of 8 bits."""
     if isinstance(image, bytes):
         image = Image.open(io.BytesIO(image))
-    if image is None:
-        raise ValueError("no image")
     return image.convert("RGB")
+
+
+def size_of(image: Picture) -> tuple[int, int]:
+    """Width and height, pixels; of a file only the header is read."""
+    if isinstance(image, bytes):
+        image = Image.open(io.BytesIO(image))
+    return image.size

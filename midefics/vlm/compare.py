@@ -10,8 +10,8 @@ import torch
 
 from midefics.evidence.scores import exact_match, normalised
 from midefics.records import Turn
-from midefics.vlm.chat import IGNORED, encode
-from midefics.vlm.collate import Sample, collate
+from midefics.vlm.chat import IGNORED
+from midefics.vlm.collate import Sample
 from midefics.vlm.generate import Prompt, answers
 from midefics.vlm.load import Loaded
 
@@ -63,19 +63,15 @@ class Difference(NamedTuple):
 
 def hear(loaded: Loaded, asked: Sequence[Asked], batch_size: int, max_new_tokens: int) -> Heard:
     """Asks a model every question, and how likely it finds each true answer."""
-    loaded.model.eval()
-    tokenizer = loaded.processor.tokenizer
+    model, processor, family = loaded
+    model.eval()
     log_probabilities, likelihoods = [], []
     for one in asked:
-        sample = Sample(*encode([one.turn], tokenizer, True, LONGEST), image=one.image)
-        batch = {
-            name: tensor.to(loaded.model.device)
-            for name, tensor in collate([sample], loaded.processor, "right").items()
-        }
+        sample = Sample(*family.encode([one.turn], processor, one.image, LONGEST), image=one.image)
+        batch = {name: tensor.to(model.device) for name, tensor in family.collate([sample], processor, "right").items()}
         labels = batch.pop("labels")[0, 1:]
-        batch["pixel_values"] = batch["pixel_values"].to(loaded.model.dtype)
         with torch.inference_mode():
-            logits = loaded.model(**batch).logits[0, :-1].float()
+            logits = model(**batch).logits[0, :-1].float()
         kept = labels != IGNORED
         rows = logits[kept].log_softmax(-1).cpu()
         log_probabilities.append(rows)

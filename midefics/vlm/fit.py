@@ -13,7 +13,7 @@ from transformers import Trainer
 from midefics.config import TrainConfig
 from midefics.errors import ModelError
 from midefics.vlm.arguments import arguments
-from midefics.vlm.collate import Sample, collate
+from midefics.vlm.collate import Sample
 from midefics.vlm.load import Loaded
 from midefics.vlm.watch import Tell, Watcher
 
@@ -64,7 +64,7 @@ def fit(
         args=arguments(config, steps, bool(validation), seed, folder),
         train_dataset=_Counted(train, watcher),
         eval_dataset=list(validation) or None,
-        data_collator=partial(collate, processor=loaded.processor, side="right"),
+        data_collator=partial(loaded.family.collate, processor=loaded.processor, side="right"),
         callbacks=[watcher],
     )
     for other in [

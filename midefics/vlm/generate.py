@@ -6,8 +6,7 @@ from typing import NamedTuple
 import torch
 
 from midefics.records import Turn
-from midefics.vlm.chat import Control, encode_question
-from midefics.vlm.collate import Sample, collate
+from midefics.vlm.collate import Sample
 from midefics.vlm.load import Loaded
 
 
@@ -35,9 +34,9 @@ def answers(
         max_new_tokens: where an answer is cut.
         done: told the number of questions after each batch.
     """
-    tokenizer = loaded.processor.tokenizer
     encoded = [
-        encode_question(prompt.history, prompt.question, tokenizer, prompt.image is not None) for prompt in prompts
+        loaded.family.encode_question(prompt.history, prompt.question, loaded.processor, prompt.image)
+        for prompt in prompts
     ]
     order = sorted(range(len(prompts)), key=lambda index: -len(encoded[index]))
     result = [""] * len(prompts)
@@ -52,18 +51,17 @@ def answers(
 
 
 def _batch(loaded: Loaded, samples: list[Sample], max_new_tokens: int) -> list[str]:
-    tokenizer = loaded.processor.tokenizer
-    control = Control.of(tokenizer)
-    batch = collate(samples, loaded.processor, "left")
+    family, tokenizer = loaded.family, loaded.processor.tokenizer
+    batch = family.collate(samples, loaded.processor, "left")
     batch.pop("labels")
     with torch.inference_mode():
         ids = loaded.model.generate(
             **{name: tensor.to(loaded.model.device) for name, tensor in batch.items()},
             do_sample=False,
             max_new_tokens=max_new_tokens,
-            eos_token_id=[control.end, tokenizer.eos_token_id],
+            eos_token_id=family.stops(loaded.processor),
             pad_token_id=tokenizer.pad_token_id,
-            bad_words_ids=[[control.image], [control.fake]],
+            bad_words_ids=[[token] for token in family.forbidden(loaded.processor)],
         )
     new = ids[:, batch["input_ids"].size(1) :]
     return [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]

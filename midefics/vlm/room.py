@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from midefics.base_models import base_model
 from midefics.config import RunConfig
 from midefics.errors import ModelError
 from midefics.planning.memory import Fit, fits
@@ -34,6 +35,9 @@ def check_room(config: RunConfig, home: Path, longest: int | None, available: in
         ModelError: it does not fit.
     """
     if available is None:
+        return None
+    if base_model(config.base_model).architecture != "idefics":
+        log.info("train: no plan can be made for %s; its memory is not checked", config.base_model)
         return None
     shape = shape_of(config.base_model, architecture(config.base_model, home), config.train.lora)
     fit = fits(config.train, shape, available, longest)

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from transformers import IdeficsConfig, IdeficsForVisionText2Text
 
+from midefics.base_models import base_model
 from midefics.config import LoraConfig
 from midefics.errors import ModelError
 from midefics.planning.shape import Linear, Part, Shape, Tower
-from midefics.vlm.adapter import LORA_TARGETS
-from midefics.vlm.load import LEFT_IN_16_BIT
+from midefics.vlm.families.idefics import Idefics
 
 PARTS: dict[str, Part] = {
     "model.vision_model": "vision",
@@ -27,13 +27,16 @@ def architecture(name: str, home: Path) -> IdeficsConfig:
     """What `config.json` of a base model says: of the one that was built here, or of the copy in this package.
 
     Raises:
-        ModelError: neither is there.
+        ModelError: neither is there, or it is of another family: the arithmetic knows no other.
     """
+    if base_model(name).architecture != "idefics":
+        raise ModelError(f"{name}: a plan can be made for an IDEFICS, not for {base_model(name).architecture}")
     if name == "tiny-idefics":
-        from midefics.vlm.tiny import RECIPE, VOCABULARY, _config
+        from midefics.vlm.lettering import VOCABULARY
+        from midefics.vlm.tiny import RECIPE, tiny_config
 
         built = home / "cache" / "base_models" / f"{name}-{RECIPE}" / "config.json"
-        return IdeficsConfig.from_json_file(str(built)) if built.is_file() else _config(VOCABULARY - 3)
+        return IdeficsConfig.from_json_file(str(built)) if built.is_file() else tiny_config(VOCABULARY - 3)
     packaged = resources.files("midefics") / "planning" / "architectures" / f"{name}.json"
     if not packaged.is_file():
         raise ModelError(f"{name}: its shape is not known without loading it; add planning/architectures/{name}.json")
@@ -41,13 +44,7 @@ def architecture(name: str, home: Path) -> IdeficsConfig:
 
 
 def shape_of(name: str, config: IdeficsConfig, lora: LoraConfig) -> Shape:
-    """Builds the model without memory for its weights and reads its layers off.
-
-    Raises:
-        ModelError: it is not an IDEFICS; the arithmetic knows no other.
-    """
-    if config.model_type != "idefics":
-        raise ModelError(f"{name}: a plan can be made for an IDEFICS, not for {config.model_type}")
+    """Builds the model without memory for its weights and reads its layers off."""
     with torch.device("meta"):
         model = IdeficsForVisionText2Text(config)
     vision, perceiver = config.vision_config, config.perceiver_config
@@ -83,7 +80,7 @@ def shape_of(name: str, config: IdeficsConfig, lora: LoraConfig) -> Shape:
 
 
 def _linears(model: torch.nn.Module, lora: LoraConfig) -> list[Linear]:
-    pattern = LORA_TARGETS[lora.targets]
+    pattern = Idefics.lora_targets[lora.targets]
     found = []
     for name, module in model.named_modules():
         if not isinstance(module, torch.nn.Linear):
@@ -91,7 +88,7 @@ def _linears(model: torch.nn.Module, lora: LoraConfig) -> list[Linear]:
         plain = type(module) is torch.nn.Linear  # transformers replaces no other
         # peft's word for every linear layer but the head.
         adapted = plain if pattern == "all-linear" else re.fullmatch(pattern, name) is not None
-        skipped = any(name.startswith(left) or f".{left}" in name for left in LEFT_IN_16_BIT)
+        skipped = any(name.startswith(left) or f".{left}" in name for left in Idefics.left_in_16_bit)
         part = next(part for prefix, part in PARTS.items() if name.startswith(prefix))
         sizes = module.in_features, module.out_features
         found.append(Linear(name, part, *sizes, module.bias is not None, plain and not skipped, adapted))

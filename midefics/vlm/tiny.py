@@ -12,9 +12,8 @@ from pathlib import Path
 
 import torch
 from bitsandbytes.functional import dequantize_4bit, quantize_4bit
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
-from transformers import IdeficsConfig, IdeficsForVisionText2Text, IdeficsProcessor, PreTrainedTokenizerFast
+from transformers import IdeficsConfig, IdeficsForVisionText2Text, PreTrainedTokenizerFast
 from transformers.models.idefics.image_processing_pil_idefics import IdeficsImageProcessorPil
 from transformers.models.idefics.modeling_idefics import IdeficsDecoupledLinear
 
@@ -23,10 +22,11 @@ from midefics.config import TrainConfig
 from midefics.records import Turn
 from midefics.services.progress import Progress
 from midefics.sources.synthetic import captioned_pictures
-from midefics.vlm.chat import encode
 from midefics.vlm.collate import Sample
+from midefics.vlm.families import FAMILIES, Processor
 from midefics.vlm.fit import fit
-from midefics.vlm.load import Loaded, mend
+from midefics.vlm.lettering import trained_tokenizer
+from midefics.vlm.load import Loaded
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,6 @@ PRETRAINING = TrainConfig(
     optimizer="adamw_torch",
     validations=0,
 )
-VOCABULARY = 512
 REQUEST = "Describe the image."
 
 
@@ -57,13 +56,14 @@ def build(
     log.info("tiny-idefics: drawing %s pictures and pretraining %s steps, once", pictures_drawn, steps)
     pictures = list(captioned_pictures(pictures_drawn, seed, SIDE))
     tokenizer = _tokenizer([caption for _, caption in pictures])
-    processor = IdeficsProcessor(IdeficsImageProcessorPil(image_size=SIDE), tokenizer, image_size=SIDE)
+    processor = Processor(tokenizer, IdeficsImageProcessorPil(image_size=SIDE), 1)
     torch.manual_seed(seed)
-    model = IdeficsForVisionText2Text(_config(len(tokenizer) - 3))
-    mend(model)
+    model = IdeficsForVisionText2Text(tiny_config(len(tokenizer) - 3))
+    family = FAMILIES["idefics"]
+    family.mend(model)
     _feel_the_quantisation(model)
     samples = [
-        Sample(*encode([Turn(question=REQUEST, answer=caption)], tokenizer, True, 512), image=picture)
+        Sample(*family.encode([Turn(question=REQUEST, answer=caption)], processor, picture, 512), image=picture)
         for picture, caption in pictures
     ]
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def build(
         progress.track("base model", steps) as counter,
     ):
         fit(
-            Loaded(model, processor), samples, (), recipe, seed=seed, folder=Path(scratch),
+            Loaded(model, processor, family), samples, (), recipe, seed=seed, folder=Path(scratch),
             tell=lambda step, figures: counter.advance(step - counter.done, f"loss {figures['loss']:.3f}"),
         )  # fmt: skip
         for module in _quantised_later(model):
@@ -110,32 +110,20 @@ def _quantised_later(model: torch.nn.Module) -> list[torch.nn.Linear]:
 
 
 def _tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
-    """Byte-level BPE: any text can be encoded. The three added tokens get the last ids, as in the real model."""
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    bpe.train_from_iterator(
+    """The three added tokens get the last ids, as in the real model."""
+    return trained_tokenizer(
         texts,
-        trainers.BpeTrainer(
-            vocab_size=VOCABULARY,
-            special_tokens=["<unk>", "<s>", "</s>"],
-            initial_alphabet=alphabet,
-            show_progress=False,
-        ),
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
+        ("<unk>", "<s>", "</s>"),
+        ("<fake_token_around_image>", "<image>", "<end_of_utterance>"),
         unk_token="<unk>",  # noqa: S106 (a token of text)
         bos_token="<s>",  # noqa: S106
         eos_token="</s>",  # noqa: S106
         pad_token="<unk>",  # noqa: S106
-        padding_side="left",
-        additional_special_tokens=["<fake_token_around_image>", "<image>", "<end_of_utterance>"],
     )
 
 
-def _config(vocabulary: int) -> IdeficsConfig:
+def tiny_config(vocabulary: int) -> IdeficsConfig:
+    """Its sizes, around so many words."""
     return IdeficsConfig(
         vocab_size=vocabulary,
         additional_vocab_size=3,

@@ -1,0 +1,64 @@
+"""Idefics3 and SmolVLM: a SigLIP tower that sees square tiles and the whole, their features shuffled into fewer."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from transformers import PreTrainedConfig
+from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+
+from midefics.vlm.chat import Piece
+from midefics.vlm.collate import Picture, size_of
+from midefics.vlm.families.family import Processor
+from midefics.vlm.families.templated import Templated, control, views
+
+
+class Idefics3(Templated):
+    """HuggingFaceM4/Idefics3-8B-Llama3, HuggingFaceTB/SmolVLM-Instruct and their likes."""
+
+    model_types = ("idefics3", "smolvlm")
+    lora_targets: ClassVar = {
+        "qkv": r".*\.(q|k|v)_proj",
+        "text": r".*text_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj",
+        "all": "all-linear",
+    }
+    blocks = ("LlamaDecoderLayer", "Idefics3EncoderLayer", "SmolVLMEncoderLayer")
+    template = (
+        "{{ bos_token }}{% for message in messages %}{{ message['role'] | capitalize }}:"
+        "{% if message['content'][0]['type'] != 'image' %}{{ ' ' }}{% endif %}"
+        "{% for part in message['content'] %}{{ '<image>' if part['type'] == 'image' else part['text'] }}{% endfor %}"
+        "{{ '<end_of_utterance>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+    )
+    image_token = "<image>"  # noqa: S105 (a token of text)
+    other_tokens = ("<fake_token_around_image>", "<global-img>")
+
+    def load_image_processor(self, folder: str, revision: str | None, side: int | None) -> Any:
+        """Pictures are scaled to a longest side of `side` and cut into tiles of the tower's size, if they exceed one."""
+        size = {} if side is None else {"size": {"longest_edge": side}}
+        return Idefics3ImageProcessorPil.from_pretrained(folder, revision=revision, **size)
+
+    def tokens_per_view(self, config: PreTrainedConfig) -> int:
+        """Patches of a tile, `scale_factor` by `scale_factor` of them in one."""
+        patches = config.vision_config.image_size // config.vision_config.patch_size
+        return int(patches**2 // config.scale_factor**2)
+
+    def shown(self, image: Picture, processor: Processor) -> list[Piece]:
+        """The tiles row by row, each under its place, and the whole; only that where one tile holds all of it."""
+        tokenizer = processor.tokenizer
+        fake, whole = (Piece(token=control(token, tokenizer)) for token in self.other_tokens)
+        view = [Piece(token=control(self.image_token, tokenizer))] * processor.tokens_per_view
+        width, height = size_of(image)
+        _, rows, columns = processor.image_processor.get_number_of_image_patches(height, width)
+        said: list[Piece] = []
+        for row in range(1, rows + 1):
+            for column in range(1, columns + 1):
+                said += [fake, Piece(token=control(f"<row_{row}_col_{column}>", tokenizer)), *view]
+            said.append(Piece("\n"))
+        return [*said, *([Piece("\n")] if said else []), fake, whole, *view, fake]
+
+    def seen(
+        self, ids: torch.Tensor, images: Sequence[Picture | None], processor: Processor
+    ) -> dict[str, torch.Tensor]:
+        """Pixels of tiles and wholes, and their masks."""
+        del ids
+        return views(images, processor.image_processor)
