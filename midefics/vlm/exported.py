@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+import torch
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
 from midefics.vlm.families import family_of, model_type_at
@@ -55,7 +56,13 @@ def load(folder: Path, shape: Format) -> Loaded:
         return load_tuned(folder / BASE, folder / ADAPTER)
     if shape == "merged-nf4":
         return load_base(folder)
-    return load_base(folder, quantised=False)
+    if shape == "merged-bf16":
+        return load_base(folder, quantised=False)
+    # Told of no quantisation, transformers would take the eight bits for plain weights; untold, it reads it from config.json.
+    family = family_of(model_type_at(folder))
+    model = AutoModelForImageTextToText.from_pretrained(str(folder), dtype=compute_type(), device_map={"": _device()})
+    family.mend(model)
+    return Loaded(model.eval(), family.load_processor(folder, None, None), family)
 
 
 def _quantised(merged: Path, shape: Format) -> AutoModelForImageTextToText:
@@ -66,5 +73,9 @@ def _quantised(merged: Path, shape: Format) -> AutoModelForImageTextToText:
         str(merged),
         dtype=dtype,
         quantization_config=quantisation(dtype, family) if shape == "merged-nf4" else eight,
-        device_map={"": "cpu"},
+        device_map={"": _device()},
     )
+
+
+def _device() -> str:
+    return "cuda:0" if torch.cuda.is_available() else "cpu"

@@ -59,7 +59,13 @@ class Adapter(NamedTuple):
         return weight.float() + self.scale * (up @ down)
 
 
-def merge(base: Path, adapter: Path, folder: Path, done: Callable[[int], None] = lambda _: None) -> int:
+def merge(
+    base: Path,
+    adapter: Path,
+    folder: Path,
+    done: Callable[[int], None] = lambda _: None,
+    shard_bytes: int = SHARD_BYTES,
+) -> int:
     """Writes the sum as a model of its own, in bfloat16; returns the number of weights that the adapter changed.
 
     Args:
@@ -67,13 +73,14 @@ def merge(base: Path, adapter: Path, folder: Path, done: Callable[[int], None] =
         adapter: a folder that peft saved.
         folder: where to; must be there.
         done: told the tensors after each of them.
+        shard_bytes: of a file, at most, unless a single tensor is larger.
 
     Raises:
         ModelError: the adapter changes a weight that the base does not have, or is not plain LoRA.
     """
     added = Adapter.read(adapter)
     left = set(added.factors)
-    shards = _Shards(folder)
+    shards = _Shards(folder, shard_bytes)
     for name, weight in weights(base):
         left.discard(name)
         shards.add(name, added.added_to(name, weight).to(torch.bfloat16).contiguous())
@@ -111,16 +118,16 @@ def _unpacked(packed: torch.Tensor, parts: dict[str, torch.Tensor], name: str) -
 
 
 class _Shards:
-    """Files of at most SHARD_BYTES, and the index that transformers finds them by."""
+    """Files of limited size, and the index that transformers finds them by."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, most: int) -> None:
+        self.folder, self.most = folder, most
         self._waiting: dict[str, torch.Tensor] = {}
         self._bytes = self._total = 0
         self._files: list[tuple[Path, list[str]]] = []
 
     def add(self, name: str, tensor: torch.Tensor) -> None:
-        if self._waiting and self._bytes + tensor.nbytes > SHARD_BYTES:
+        if self._waiting and self._bytes + tensor.nbytes > self.most:
             self._write()
         self._waiting[name] = tensor
         self._bytes += tensor.nbytes
