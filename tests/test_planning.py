@@ -244,7 +244,7 @@ def test_what_does_not_fit_is_told_the_way_out() -> None:
     assert refused.memory.total > GPUS["L4"].memory_bytes
     knobs = [text.split(":")[0] for text in refused.ways_out]
     assert "train.gradient_checkpointing" in knobs
-    mended = config.model_copy(update={"gradient_checkpointing": True})
+    mended = config.model_copy(update={"gradient_checkpointing": "on"})
     assert fits(mended, nine_billion("text"), GPUS["L4"].memory_bytes).fits
 
 
@@ -257,14 +257,30 @@ def test_every_way_out_that_names_a_batch_size_fits() -> None:
     assert not fits(config.model_copy(update={"batch_size": samples + 1}), shape, available).fits
 
 
+def test_a_packed_run_is_told_to_pack_less() -> None:
+    config = load_config("idefics_9b_fast", values={"train.gradient_checkpointing": "off"}).train
+    told = fits(config, nine_billion("text"), GPUS["L4"].memory_bytes).ways_out
+    assert "train.gradient_checkpointing: on" in told[0]
+    assert not any(text.startswith("train.batch_size") for text in told)
+    left_to_it = config.model_copy(update={"gradient_checkpointing": "auto"})
+    assert fits(left_to_it, nine_billion("text"), GPUS["L4"].memory_bytes).checkpointing
+
+
+def test_a_chunked_loss_never_holds_all_logits() -> None:
+    config = TrainConfig(max_length=4096, lora=LoraConfig(targets="text", dropout=0.0))
+    whole, chunked = (
+        activations(nine_billion("text"), switches(one), GPU).logits
+        for one in (config, config.model_copy(update={"chunked_loss": True}))
+    )
+    assert whole == 4 * chunked == 12 * 32_003 * 4096
+
+
 def test_what_fits_nowhere_is_told_to_take_a_larger_gpu() -> None:
     assert "a larger GPU" in fits(TrainConfig(), nine_billion(), 4_000_000_000).ways_out[0]
 
 
 def test_checkpointing_left_to_the_plan_is_on_only_where_it_must_be() -> None:
-    config = TrainConfig(batch_size=4, lora=LoraConfig(targets="text")).model_copy(
-        update={"gradient_checkpointing": "auto"}
-    )
+    config = TrainConfig(batch_size=4, lora=LoraConfig(targets="text"), gradient_checkpointing="auto")
     shape = nine_billion("text")
     assert fits(config, shape, GPUS["H100"].memory_bytes).checkpointing is False
     small_card = fits(config, shape, GPUS["A10G"].memory_bytes)
@@ -313,4 +329,4 @@ def test_people_are_told_what_is_too_small_and_what_to_do() -> None:
     told = console.export_text()
     assert "8,949,438,736 parameters, 19,750,912 of them learn (0.22%)" in told
     assert told.count("too small") == 1
-    assert "T4: does not fit. What would: train.gradient_checkpointing: true" in told
+    assert "T4: does not fit. What would: train.gradient_checkpointing: on" in told

@@ -62,7 +62,7 @@ def export_model(
     ] = "merged-bf16",
     max_exact_match_loss: Annotated[
         float, typer.Option("--max-exact-match-loss", min=0, help="Refuse what loses more of the right answers.")
-    ] = 0.01,
+    ] = 0.02,
     max_nll_difference: Annotated[
         float, typer.Option("--max-nll-difference", min=0, help="Refuse what loses more nats per token.")
     ] = 0.02,

@@ -1,11 +1,16 @@
 """How the adapter learns: the section `train`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from midefics.config.values import Positive, PositiveFloat, Probability
 from midefics.records import Record
+
+Switch = BeforeValidator(
+    lambda value: {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+)
+"""YAML reads a bare `on` or `off` as a truth value."""
 
 
 class LoraConfig(Record):
@@ -38,7 +43,55 @@ class TrainConfig(Record):
     alone; where later questions make sense without the earlier ones, `turn` teaches just that."""
     max_length: Positive = 1024
     """Tokens; a longer conversation loses whole turns from its end."""
-    gradient_checkpointing: bool = False
+    batching: Literal["fixed", "grouped", "tokens", "packed"] = "fixed"
+    """How samples come together. `fixed`: `batch_size` of them in random order, padded to the longest; half of what is
+    computed may be padding. `grouped`: `batch_size` of like length. `tokens`: of like length, as many as fit into
+    `tokens_per_batch`. `packed`: end to end in one row of at most `tokens_per_batch`, none seeing another: no padding."""
+    tokens_per_batch: Positive | None = None
+    """Tokens of a batch with `tokens` or `packed`, padding included; `max_length` where not given. From some 4,000 on
+    a GPU's time goes into arithmetic rather than into unpacking 4-bit weights; memory grows with it."""
+    chunked_loss: bool = False
+    """The head and the cross-entropy for the learnt tokens alone, a thousand at a time: the logits, ten bytes for every
+    token and word of the vocabulary, are never held whole. The loss is the same."""
+    frozen_outputs: bool = False
+    """What vision tower and perceiver make of a picture is computed once and kept under `cache/frozen`. Needs an adapter
+    that leaves both alone: `lora.targets: text`."""
+    frozen_outputs_gb: PositiveFloat = 50
+    """What `cache/frozen` may take for one base model; IDEFICS-9b takes 164 kB a picture."""
+    gradient_checkpointing: Annotated[Literal["off", "on", "auto"], Switch] = "off"
+    """`on`: activations are computed again on the way back, half as many steps again for a tenth of the memory.
+    `auto`: on where a GPU's free memory would not hold them."""
+    attention: Literal["sdpa", "eager"] = "sdpa"
+    """`sdpa` never holds the attention matrix; `eager` does. IDEFICS refuses FlashAttention and flex attention by name;
+    sdpa calls FlashAttention's kernels by itself where no mask stands against it."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of what is computed around the 4-bit weights. `auto`: bfloat16 where the GPU can, float16 with loss scaling on
+    older ones, float32 on a CPU. In bfloat16 the loss differs in its third digit."""
+    tf32: bool = False
+    """Lets NVIDIA GPUs round float32 factors to ten bits: the few float32 products left run up to eight times faster."""
+    compile: Annotated[Literal["off", "layers"], Switch] = "off"
+    """`layers`: torch.compile for every decoder and cross-attention layer; a minute or more before the first step."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that decode pictures and make batches ahead of the GPU; 0: between the steps. The batches are the same."""
+    bad_images: Literal["fail", "skip"] = "fail"
+    """A picture that can't be decoded: `fail` stops with its row's id, `skip` learns nothing from the row and counts it."""
     lora: LoraConfig = LoraConfig()
     validations: Annotated[int, Field(ge=0)] = 4
     """How often the loss on the validation split is taken during a run."""
+
+    @property
+    def capacity(self) -> int:
+        """Tokens that a batch made by tokens may hold."""
+        return self.tokens_per_batch or self.max_length
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.capacity < self.max_length:
+            raise ValueError("tokens_per_batch must be at least max_length, or the longest conversation fits no batch")
+        if self.batching == "packed" and self.attention != "sdpa":
+            raise ValueError("packed needs attention: sdpa; eager adds the mask of truth values to the scores")
+        if self.frozen_outputs and self.lora.targets != "text":
+            raise ValueError(
+                "frozen_outputs needs lora.targets: text; any other adapter changes what the vision tower puts out"
+            )
+        return self

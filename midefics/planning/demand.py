@@ -1,6 +1,6 @@
 """A training section in, what it asks of a machine out: the switches that memory and time depend on."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from midefics.config import TrainConfig
 
@@ -62,11 +62,9 @@ def switches(config: TrainConfig, longest: int | None = None, checkpointing: boo
         checkpointing: in place of what the configuration says (`auto`, say).
     """
     row = min(longest or config.max_length, config.max_length)
-    capacity = _value(config, "tokens_per_batch") or config.max_length
-    if _value(config, "batching") in ("tokens", "packed"):
-        positions = max(row, int(capacity))
-        samples = max(1, round(positions / CONVERSATION_TOKENS))
-        batch = Batch(1 if _value(config, "batching") == "packed" else samples, positions, samples)
+    if config.batching in ("tokens", "packed"):
+        samples = max(1, round(config.capacity / CONVERSATION_TOKENS))
+        batch = Batch(1 if config.batching == "packed" else samples, config.capacity, samples)
     else:
         batch = Batch(config.batch_size, config.batch_size * row, config.batch_size)
     return Switches(
@@ -74,18 +72,7 @@ def switches(config: TrainConfig, longest: int | None = None, checkpointing: boo
         r=config.lora.r,
         dropout=config.lora.dropout > 0,
         optimizer=config.optimizer,
-        checkpointing=_value(config, "gradient_checkpointing") in (True, "on")
-        if checkpointing is None
-        else checkpointing,
-        frozen_outputs=bool(_value(config, "frozen_outputs")),
-        chunked_loss=bool(_value(config, "chunked_loss")),
+        checkpointing=config.gradient_checkpointing == "on" if checkpointing is None else checkpointing,
+        frozen_outputs=config.frozen_outputs,
+        chunked_loss=config.chunked_loss,
     )
-
-
-def checkpoints_where_needed(config: TrainConfig) -> bool:
-    """Whether gradient checkpointing is left to what fits."""
-    return bool(_value(config, "gradient_checkpointing") == "auto")
-
-
-def _value(config: TrainConfig, key: str) -> Any:
-    return getattr(config, key, None)

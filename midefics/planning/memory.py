@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from midefics.config import TrainConfig
 from midefics.planning.activations import activations
-from midefics.planning.demand import GPU, Precision, Switches, checkpoints_where_needed, switches
+from midefics.planning.demand import GPU, Precision, Switches, switches
 from midefics.planning.shape import Shape
 
 CONTEXT_BYTES = 1_000_000_000
@@ -83,30 +83,38 @@ def fits(config: TrainConfig, shape: Shape, memory_bytes: int, longest: int | No
     """
     given = switches(config, longest)
     tries = [given]
-    if checkpoints_where_needed(config):
+    if config.gradient_checkpointing == "auto":
         tries = [given._replace(checkpointing=on) for on in (False, True)]
     needed = [memory(shape, one) for one in tries]
     for one, takes in zip(tries, needed, strict=True):
         if takes.total <= memory_bytes:
             return Fit(True, one.checkpointing, takes, memory_bytes, ())
-    return Fit(False, tries[-1].checkpointing, needed[-1], memory_bytes, _ways_out(shape, tries[-1], memory_bytes))
+    return Fit(
+        False, tries[-1].checkpointing, needed[-1], memory_bytes, _ways_out(shape, tries[-1], memory_bytes, config)
+    )
 
 
-def _ways_out(shape: Shape, given: Switches, available: int) -> tuple[str, ...]:
-    smaller = [_with_samples(given, samples) for samples in range(given.batch.samples - 1, 0, -1)]
+def _ways_out(shape: Shape, given: Switches, available: int, config: TrainConfig) -> tuple[str, ...]:
+    shorter = [_with_length(given, share) for share in (0.75, 0.5, 0.25)]
+    if config.batching in ("tokens", "packed"):
+        shorter = [one for one in shorter if one.batch.positions >= config.max_length]
+        sizes = [("train.tokens_per_batch: {positions}", shorter)]
+    else:
+        fewer = [_with_samples(given, samples) for samples in range(given.batch.samples - 1, 0, -1)]
+        sizes = [("train.batch_size: {samples}", fewer), ("train.max_length: {longest}", shorter)]
     changes = [
-        ("train.gradient_checkpointing: true", [given._replace(checkpointing=True)] if not given.checkpointing else []),
-        ("train.batch_size: {samples}", smaller),
+        ("train.gradient_checkpointing: on", [] if given.checkpointing else [given._replace(checkpointing=True)]),
+        *sizes,
+        ("train.chunked_loss: true", [] if given.chunked_loss else [given._replace(chunked_loss=True)]),
         ("train.lora.dropout: 0", [given._replace(dropout=False)] if given.dropout else []),
         ("train.lora.r: {r}", [given._replace(r=r) for r in (32, 16, 8, 4) if r < given.r]),
         ("train.optimizer: paged_adamw_8bit", [given._replace(optimizer="paged_adamw_8bit")]),
-        ("train.max_length: {longest}", [_with_length(given, share) for share in (0.75, 0.5, 0.25)]),
     ]
     told = []
     for text, tries in changes:
         enough = next((one for one in tries if memory(shape, one).total <= available), None)
         if enough:
-            named = text.format(samples=enough.batch.samples, r=enough.r, longest=enough.batch.longest)
+            named = text.format(r=enough.r, longest=enough.batch.longest, **enough.batch._asdict())
             told.append(f"{named} ({memory(shape, enough).total / 1e9:.1f} GB)")
     if told:
         return tuple(told)
@@ -126,6 +134,6 @@ def _with_samples(given: Switches, samples: int) -> Switches:
 
 
 def _with_length(given: Switches, share: float) -> Switches:
-    return given._replace(
-        batch=given.batch._replace(positions=given.batch.samples * round(given.batch.longest * share))
-    )
+    images = max(1, round(given.batch.images * share)) if given.batch.samples == 1 else given.batch.images
+    positions = given.batch.samples * round(given.batch.longest * share)
+    return given._replace(batch=given.batch._replace(positions=positions, images=images))

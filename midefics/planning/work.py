@@ -71,12 +71,11 @@ def data_of(characters: list[tuple[int, int]], origin: str) -> Data:
 def work(shape: Shape, switched: Switches, config: TrainConfig, data: Data) -> Work:
     """Counts operations: two for every weight and token forward, as many back (frozen weights get no gradient)."""
     epochs = config.epochs
-    packed = getattr(config, "batching", "fixed")
-    if packed in ("tokens", "packed"):
+    if config.batching in ("tokens", "packed"):
         per_epoch, row = math.ceil(data.tokens / switched.batch.positions), data.mean
     else:
         per_epoch = math.ceil(data.samples / config.batch_size)
-        row = data.mean if config.batch_size == 1 or packed == "grouped" else _padded(data, config.batch_size)
+        row = data.mean if config.batch_size == 1 or config.batching == "grouped" else _padded(data, config.batch_size)
     steps = config.max_steps or math.ceil(epochs * per_epoch / config.accumulation)
     if config.max_steps:
         epochs = config.max_steps * config.accumulation / per_epoch

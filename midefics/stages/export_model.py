@@ -26,7 +26,7 @@ DIFFERENCE = "difference.json"
 class Limits(NamedTuple):
     """How far an export may be from what was trained; one that is further is not written."""
 
-    exact_match: float = 0.01
+    exact_match: float = 0.02
     """Share of held-out answers that may go from right to wrong, on balance."""
     nll: float = 0.02
     """Nats per token that the true answers may become less likely by."""

@@ -51,6 +51,6 @@ Against base and adapter as they were trained, on {found.questions} held-out que
 | --- | ---: | ---: |
 | nats per token | {found.nll_reference:.4f} | {found.nll_export:.4f} |
 | exact match | {found.exact_match_reference:.3f} | {found.exact_match_export:.3f} |
-| answers changed | | {found.answers_changed} |
+| answers changed | | {found.answers_changed} ({found.answers_lost} right ones lost, {found.answers_gained} gained) |
 | divergence (KL), nats per token | | {found.kl:.5f} |
 """

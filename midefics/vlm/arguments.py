@@ -9,9 +9,10 @@ from midefics.config import TrainConfig
 
 
 def arguments(config: TrainConfig, steps: int, validates: bool, seed: int, folder: Path) -> TrainingArguments:
-    """What transformers' Trainer takes; bfloat16 where the GPU can, float16 on older ones, float32 on a CPU."""
+    """What transformers' Trainer takes; how batches are made is `QloraTrainer`'s affair."""
     on_gpu = torch.cuda.is_available()
-    bf16 = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    can_bf16 = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    bf16 = config.precision == "bfloat16" or (config.precision == "auto" and can_bf16)
     return TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
@@ -23,11 +24,12 @@ def arguments(config: TrainConfig, steps: int, validates: bool, seed: int, folde
         warmup_steps=round(config.warmup_share * steps),
         optim=config.optimizer,
         bf16=bf16,
-        fp16=on_gpu and not bf16,
+        fp16=on_gpu and config.precision == "auto" and not bf16,
         use_cpu=not on_gpu,
         # Reentrant checkpointing drops the gradients of adapters in the vision tower without a word.
-        gradient_checkpointing=config.gradient_checkpointing,
+        gradient_checkpointing=config.gradient_checkpointing == "on",
         gradient_checkpointing_kwargs={"use_reentrant": False},
+        dataloader_num_workers=config.workers,
         logging_steps=1,
         logging_nan_inf_filter=False,
         eval_strategy="steps" if validates and config.validations else "no",

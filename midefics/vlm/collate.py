@@ -21,6 +21,8 @@ class Sample(NamedTuple):
     labels: list[int]
     image: Picture | None
     """`None`: a conversation about no image."""
+    id: str = ""
+    """Of the row it was made of, for whoever has to find it."""
 
 
 def pad(samples: Sequence[Sample], pad_token: int, side: Side) -> dict[str, torch.Tensor]:

@@ -47,6 +47,10 @@ class Difference(NamedTuple):
     """Kullback-Leibler divergence of the export from the reference, nats per token, at the same true answers."""
     answers_changed: int
     """Answers whose words differ."""
+    answers_lost: int
+    """Right by the reference and wrong by the export."""
+    answers_gained: int
+    """Wrong by the reference and right by the export: where both are unsure, as many as are lost."""
     exact_match_reference: float
     exact_match_export: float
 
@@ -84,6 +88,7 @@ def compare(reference: Heard, export: Heard, asked: Sequence[Asked]) -> Differen
     """Sets two models side by side."""
     p, q = torch.cat(reference.log_probabilities), torch.cat(export.log_probabilities)
     truths = [one.turn.answer for one in asked]
+    right, exported = (list(map(exact_match, heard.answers, truths)) for heard in (reference, export))
     pairs = list(zip(reference.answers, export.answers, strict=True))
     return Difference(
         questions=len(asked),
@@ -92,10 +97,8 @@ def compare(reference: Heard, export: Heard, asked: Sequence[Asked]) -> Differen
         nll_export=-float(torch.cat(export.likelihoods).mean()),
         kl=float((p.exp() * (p - q)).sum(-1).mean()),
         answers_changed=sum(normalised(one) != normalised(other) for one, other in pairs),
-        exact_match_reference=_share(reference.answers, truths),
-        exact_match_export=_share(export.answers, truths),
+        answers_lost=sum(one > other for one, other in zip(right, exported, strict=True)),
+        answers_gained=sum(one < other for one, other in zip(right, exported, strict=True)),
+        exact_match_reference=sum(right) / len(truths),
+        exact_match_export=sum(exported) / len(truths),
     )
-
-
-def _share(answered: Sequence[str], truths: Sequence[str]) -> float:
-    return sum(map(exact_match, answered, truths)) / len(truths)

@@ -1,21 +1,28 @@
 """A model and samples in, a trained model out: transformers' Trainer, with the figures told as they come."""
 
+import logging
 import math
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-from transformers import Trainer
+from transformers import PrinterCallback
 
 from midefics.config import TrainConfig
 from midefics.errors import ModelError
 from midefics.vlm.arguments import arguments
+from midefics.vlm.batch import Batches, Samples
+from midefics.vlm.chat import IGNORED
 from midefics.vlm.collate import Sample
+from midefics.vlm.feed import batches, padding
+from midefics.vlm.frozen import digest, frozen_outputs
 from midefics.vlm.load import Loaded
+from midefics.vlm.speed import faster, settled
+from midefics.vlm.trainer import QloraTrainer
 from midefics.vlm.watch import Tell, Watcher
+
+log = logging.getLogger(__name__)
 
 
 class Fitted(NamedTuple):
@@ -29,6 +36,12 @@ class Fitted(NamedTuple):
     tokens: int
     """Real ones, padding not counted."""
     seconds: float
+    padding: float
+    """Share of the computed positions that were padding; of packed rows, the share of their room left empty."""
+    nothing_to_learn: int
+    """Samples left out, because nothing in them carries a label."""
+    unreadable: int
+    """Samples skipped, because their picture can't be decoded."""
 
 
 def fit(
@@ -49,50 +62,55 @@ def fit(
         validation: whose loss is watched; may be empty.
         config: the hyperparameters.
         seed: of the order of the samples and of dropout.
-        folder: scratch space of the Trainer.
+        folder: scratch space of the Trainer; frozen outputs are kept beside it.
         tell: called at every logged step.
 
     Raises:
-        ModelError: there is nothing to learn from, or the loss is no longer a number.
+        ModelError: there is nothing to learn from, a picture can't be decoded and none may be skipped, or the loss is
+            no longer a number.
     """
-    if not any(label >= 0 for sample in train for label in sample.labels):
+    learnable, watched = Samples(with_labels(train)), Samples(with_labels(validation))
+    if not len(learnable):
         raise ModelError("no training conversation holds an answer; nothing can be learnt")
-    steps = planned_steps(len(train), config)
+    config = settled(config, loaded)
+    steps = planned_steps(train, config)
+    waste = padding(learnable.lengths, batches(learnable.lengths, config, seed, 0), config)
+    log.info("fit: %s steps of %s batches, %.2f %% padding", steps, config.batching, 100 * waste)
     watcher = Watcher(tell)
-    trainer = Trainer(
-        model=loaded.model,
-        args=arguments(config, steps, bool(validation), seed, folder),
-        train_dataset=_Counted(train, watcher),
-        eval_dataset=list(validation) or None,
-        data_collator=partial(loaded.family.collate, processor=loaded.processor, side="right"),
-        callbacks=[watcher],
-    )
-    for other in [
-        callback for callback in trainer.callback_handler.callbacks if type(callback).__name__ == "PrinterCallback"
-    ]:
-        trainer.remove_callback(other)
+    trainer = QloraTrainer(
+        config, watcher,
+        model=loaded.model, args=arguments(config, steps, bool(len(watched)), seed, folder),
+        train_dataset=learnable, eval_dataset=watched if len(watched) else None,
+        data_collator=_batches(loaded, [*learnable.samples, *watched.samples], config, folder),
+    )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)
     started = time.monotonic()
-    trainer.train()
+    with faster(loaded, config):
+        trainer.train()
     tenth = max(1, len(watcher.losses) // 10)
     first, last = (sum(part) / tenth for part in (watcher.losses[:tenth], watcher.losses[-tenth:]))
-    return Fitted(steps, first, last, watcher.tokens, time.monotonic() - started)
+    left_out = len(train) - len(learnable), len(trainer.unreadable)
+    return Fitted(steps, first, last, watcher.tokens, time.monotonic() - started, waste, *left_out)
 
 
-def planned_steps(samples: int, config: TrainConfig) -> int:
-    """Optimizer steps that a run takes."""
-    batches = math.ceil(samples / config.batch_size)
-    return config.max_steps or math.ceil(config.epochs * batches / config.accumulation)
+def planned_steps(train: Sequence[Sample], config: TrainConfig, world: int = 1) -> int:
+    """Optimizer steps that a run takes on this many ranks."""
+    if config.max_steps or not (kept := with_labels(train)):
+        return config.max_steps or 0
+    made = batches(Samples(kept).lengths, config, 0, 0, world)
+    return math.ceil(config.epochs * len(made) / world / config.accumulation)
 
 
-class _Counted(torch.utils.data.Dataset):
-    """The samples, with the tokens counted as they are taken."""
+def with_labels(samples: Sequence[Sample]) -> list[Sample]:
+    """Those that something can be learnt from; the first token of a sample is never predicted."""
+    return [sample for sample in samples if any(label != IGNORED for label in sample.labels[1:])]
 
-    def __init__(self, samples: Sequence[Sample], watcher: Watcher) -> None:
-        self.samples, self.watcher = samples, watcher
 
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Sample:
-        self.watcher.tokens += len(self.samples[index].input_ids)
-        return self.samples[index]
+def _batches(loaded: Loaded, samples: Sequence[Sample], config: TrainConfig, folder: Path) -> Batches:
+    packed, frozen = config.batching == "packed", None
+    if packed and not loaded.family.supports.packing:
+        raise ModelError("train.batching: packed is not exact with this base model; take tokens")
+    if config.frozen_outputs:
+        pictures = {digest(sample.image): sample.image for sample in samples if sample.image is not None}
+        frozen = frozen_outputs(loaded, pictures, folder.parent / "frozen", config.frozen_outputs_gb)
+    return Batches(loaded, packed, frozen or None)

@@ -53,3 +53,16 @@ def check_room(config: RunConfig, home: Path, longest: int | None, available: in
         "on" if fit.checkpointing else "off",
     )
     return fit
+
+
+def settle(config: RunConfig, home: Path, longest: int, available: int | None) -> RunConfig:
+    """The same, with gradient checkpointing that is left to memory decided by the plan; unchanged where there is none.
+
+    Raises:
+        ModelError: it does not fit.
+    """
+    fit = check_room(config, home, longest, available)
+    if fit is None or config.train.gradient_checkpointing != "auto":
+        return config
+    decided = {"gradient_checkpointing": "on" if fit.checkpointing else "off"}
+    return config.model_copy(update={"train": config.train.model_copy(update=decided)})

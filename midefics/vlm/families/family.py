@@ -111,10 +111,20 @@ class Family(ABC):
         Raises:
             ModelError: not even the first turn fits into `max_length` tokens.
         """
+        return self.encode_what_fits(turns, processor, image, max_length)[0]
+
+    def encode_what_fits(
+        self, turns: Sequence[Turn], processor: Processor, image: Picture | None, max_length: int
+    ) -> tuple[Encoded, int]:
+        """As `encode`, and tells how many turns were dropped.
+
+        Raises:
+            ModelError: not even the first turn fits into `max_length` tokens.
+        """
         for kept in range(len(turns), 0, -1):
             encoded = encode_pieces(self.pieces(turns[:kept], None, processor, image), processor.tokenizer)
             if len(encoded.input_ids) <= max_length:
-                return encoded
+                return encoded, len(turns) - kept
         raise ModelError(
             f"the first turn alone takes {len(encoded.input_ids)} tokens, more than train.max_length={max_length}"
         )
