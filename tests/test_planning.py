@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 from transformers import IdeficsConfig, IdeficsForVisionText2Text
 
+from midefics.bench.sizing import PAGE, page
 from midefics.commands.plan import tables
 from midefics.config import LoraConfig, RunConfig, TrainConfig, load_config
 from midefics.errors import ConfigError, ModelError
@@ -330,3 +331,8 @@ def test_people_are_told_what_is_too_small_and_what_to_do() -> None:
     assert "8,949,438,736 parameters, 19,750,912 of them learn (0.22%)" in told
     assert told.count("too small") == 1
     assert "T4: does not fit. What would: train.gradient_checkpointing: on" in told
+
+
+def test_the_page_on_gpus_is_what_the_plan_says_now() -> None:
+    told = (Path(__file__).parents[1] / PAGE).read_text(encoding="utf-8")
+    assert told == page(), "python -m midefics.bench.sizing writes it again"
