@@ -230,6 +230,13 @@ def test_operations_are_those_of_torchs_counter() -> None:
     assert abs(done["qkv"].flops_per_image / 0.753e12 - 1) < 0.04
 
 
+def test_sixteen_conversations_of_random_length_waste_half_a_batch_on_padding() -> None:
+    config = TrainConfig(batch_size=16, accumulation=1, max_length=2048)
+    done = work(nine_billion(), switches(config), config, assumed_data(1600, 2048))
+    assert done.steps == 100
+    assert 0.48 < 1 - done.tokens / done.positions < 0.56  # a simulation of lognormal lengths wasted 51 %
+
+
 def test_the_notebooks_run_on_a_t4_takes_about_as_long_as_its_log_said() -> None:
     config = load_config("idefics_9b").train
     plan = make_plan(config, nine_billion(), assumed_data(3800, config.max_length), [GPUS["T4"]], {"": 0.5})

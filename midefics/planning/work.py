@@ -1,6 +1,7 @@
 """A shape, switches and a data set's size in, operations, steps and seconds out."""
 
 import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 from midefics.config import TrainConfig
@@ -15,6 +16,8 @@ LAUNCHES, LAUNCH_SECONDS = 24, 1e-5
 a processor that can't keep ahead of the GPU. It is what a batch of a single conversation waits for."""
 CHARACTERS_PER_TOKEN = 3.5
 """Assumed, of English questions and answers under LLaMA's tokenizer."""
+SPREAD = 0.5
+"""Assumed, of the logarithms of conversations' lengths: 16 of random length then waste half a batch on padding."""
 TOKENS_PER_TURN = 12
 """Assumed: `User:`, `Assistant:` and the control tokens."""
 
@@ -102,8 +105,9 @@ def seconds(shape: Shape, switched: Switches, done: Work, gpu: Gpu) -> float:
 
 
 def _padded(data: Data, batch_size: int) -> float:
-    """Mean of the longest of so many: between the mean and the longest of all, as if lengths were spread evenly."""
-    return data.mean + (data.longest - data.mean) * (batch_size - 1) / (batch_size + 1)
+    """Mean of the longest of so many samples, if the logarithms of their lengths spread as SPREAD says."""
+    place = NormalDist().inv_cdf((batch_size - 0.375) / (batch_size + 0.25))  # Blom's, of the largest of a sample
+    return min(data.longest, data.mean * math.exp(SPREAD * place - SPREAD**2 / 2))
 
 
 def _token_flops(shape: Shape, switched: Switches, row: float) -> float:
