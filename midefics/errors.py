@@ -44,3 +44,9 @@ class RefusedError(ServiceError):
 
 class ModelError(MideficsError):
     """A model can't be built, loaded, trained or asked."""
+
+
+class StoppedError(MideficsError):
+    """The work was told to stop, and has kept what it needs to go on."""
+
+    exit_code = 75

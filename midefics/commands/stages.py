@@ -80,13 +80,19 @@ def label(
 ) -> None:
     """Writes the conversations."""
     del debug
+    from midefics.services.batches import PendingError
     from midefics.stages.label import estimate
 
     started = time.monotonic()
     services, chosen = Services(load_settings(), Progress(progress_file)), chosen_config(config, source, only, set_)
     given = inputs("label", chosen, manifests, services)
     if not dry_run:
-        made = run_stage("label", chosen, given, services, wait="no" if no_wait else "yes")
+        try:
+            made = run_stage("label", chosen, given, services, wait="no" if no_wait else "yes")
+        except PendingError as pending:
+            if as_json:
+                print(json.dumps({"run_again_in_s": pending.run_again_in_s}), flush=True)
+            raise
         tell(made, as_json, time.monotonic() - started)
         return
     result = estimate(chosen, *given, services=services)
@@ -124,7 +130,8 @@ def assemble(
 
 
 @app.command(
-    help=f"{STAGES['train'].summary}\n\nNeeds: dataset. Makes: adapter. `--plan` tells memory, hours and dollars, and trains nothing."
+    help=f"{STAGES['train'].summary}\n\nNeeds: dataset. Makes: adapter. Killed or stopped (SIGTERM, exit code 75), it goes on "
+    "from its newest checkpoint when it is called again; called while another process trains the same, it follows that one. `--plan` tells memory, hours and dollars, and trains nothing."
 )
 def train(
     manifests: Manifests = None,
@@ -139,6 +146,16 @@ def train(
     usd_per_hour: Annotated[
         list[str] | None,
         typer.Option("--usd-per-hour", metavar="[GPU=]X", help="With --plan: the rate that dollars are told at."),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away the checkpoints of the same training.")] = False,
+    outlive: Annotated[
+        float | None,
+        typer.Option(
+            "--outlive",
+            metavar="SECONDS",
+            min=1,
+            help="How long to go on when the process that called this one is gone and nobody follows. Unset: to the end.",
+        ),
     ] = None,
     as_json: AsJson = False,
     progress_file: ProgressFile = None,
@@ -155,7 +172,8 @@ def train(
         dataset = next((one for one in given if one.kind == "dataset"), None)
         tell_plan(chosen, dataset, services, gpu or [], usd_per_hour or [], as_json)
         return
-    tell(run_stage("train", chosen, given, services), as_json, time.monotonic() - started)
+    options = {"fresh": "yes" if fresh else None, "outlive_s": str(outlive) if outlive else None}
+    tell(run_stage("train", chosen, given, services, **options), as_json, time.monotonic() - started)
 
 
 for _name in ("evaluate", "register"):

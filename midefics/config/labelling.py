@@ -49,6 +49,9 @@ class LabelConfig(Record):
     budget_expiry_h: Annotated[float, Field(ge=1)] | None = None
     """After so many hours what a killed worker had reserved may be spent again. Unset: never, so that no bill can pass the
     budget; set, it can by what those workers had on the wire."""
+    approve_above_usd: Annotated[float, Field(ge=0)] | None = None
+    """Where labelling the sources of an Airflow run may cost more dollars than this, or nobody knows the price, a person is
+    asked before anything is spent; nobody ever where unset."""
     prices: dict[str, PriceConfig] = Field(default_factory=dict)
     """By model, in place of the table in `services/prices.py`: `{gpt-4o-mini: {prompt: 0.15, completion: 0.6}}`."""
     max_bad_share: Probability = 0.25

@@ -77,7 +77,23 @@ class TrainConfig(Record):
     """A picture that can't be decoded: `fail` stops with its row's id, `skip` learns nothing from the row and counts it."""
     lora: LoraConfig = LoraConfig()
     validations: Annotated[int, Field(ge=0)] = 4
-    """How often the loss on the validation split is taken during a run."""
+    """How often the loss on the validation split is taken during a run; the last time after its last step."""
+    keep: Literal["best", "last"] = "best"
+    """Which adapter a run ends with: that of the lowest validation loss, or that of the last step. Without a validation
+    split, or with `validations` 0, the last."""
+    early_stopping: Positive | None = None
+    """The run ends after this many validations in a row without a lower loss; unset, it goes to its last step."""
+    sample_answers: Annotated[int, Field(ge=0)] = 3
+    """Questions of the validation split, always the same, that are asked at every validation: the MLflow run shows
+    their pictures and answers in `samples.html`."""
+    divergence: Annotated[float, Field(gt=1)] | None = 3.0
+    """The run stops when the mean loss of its last steps (a twentieth of all, at least 10) is this many times that of
+    its first, and above 1; unset, only where the loss is no number."""
+    checkpoint_every: Annotated[str, Field(pattern=r"^[1-9][0-9]* (steps|minutes)$")] | None = "10 minutes"
+    """How often everything is saved that a killed run needs to go on: `50 steps`, `10 minutes`. Unset: only when the
+    process is told to stop."""
+    keep_checkpoints: Positive = 2
+    """The newest ones; if one turns out damaged, the run goes on from the one before. All go when the run is done."""
 
     @property
     def capacity(self) -> int:

@@ -46,6 +46,10 @@ Result = TypeVar("Result")
 class PendingError(ServiceError):
     """Batches are under way, and whoever asked does not wait for them."""
 
+    def __init__(self, message: str, run_again_in_s: float) -> None:
+        super().__init__(message)
+        self.run_again_in_s = run_again_in_s
+
 
 class BatchDesk:
     """One service's batches, and what the ledger knows of them."""
@@ -85,6 +89,7 @@ class BatchDesk:
                 self._collect(batch, told)
             else:
                 waiting += 1
+                log.info("label: batch %s is %s%s", told.id, told.status, _counts(told))
         return waiting
 
     def hand_in(self, requests: Iterator[Request]) -> int:
@@ -253,9 +258,15 @@ def correspond_in_batches(
 def _pause(config: LabelConfig, wait: bool, counter: Counter, answers: int) -> None:
     if not wait:
         when = datetime.now().astimezone() + timedelta(seconds=config.batch_poll_s)
-        raise PendingError(f"label: batches are under way; run again after {when:%H:%M:%S} to look at them")
+        message = f"label: batches are under way; run again after {when:%H:%M:%S} to look at them"
+        raise PendingError(message, config.batch_poll_s)
     counter.advance(0, note=f"{answers} answers paid, waiting for batches")
     time.sleep(config.batch_poll_s)
+
+
+def _counts(told: "Told") -> str:
+    counts = told.request_counts
+    return f", {counts.completed + counts.failed} of {counts.total} requests done" if counts and counts.total else ""
 
 
 def _told(desk: BatchDesk, model: str, found: int) -> Correspondence:

@@ -6,11 +6,10 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, get_args
+from typing import BinaryIO
 
-from midefics.records import Kind
 from midefics.services.drafts import abandoned_drafts, draft_path, new_draft
-from midefics.services.object_store import MANIFEST, Leftover, Stored
+from midefics.services.object_store import FOLDERS, MANIFEST, Folder, Leftover, Stored
 
 
 class LocalStore:
@@ -28,7 +27,7 @@ class LocalStore:
         """The path."""
         return str(self.root / key)
 
-    def new_draft(self, kind: Kind) -> Path:
+    def new_draft(self, kind: Folder) -> Path:
         """Beside the outputs, where a rename is enough to publish it."""
         return new_draft(self.root / kind)
 
@@ -78,7 +77,7 @@ class LocalStore:
             for name in sorted(files):
                 yield Path(folder, name).relative_to(self.root).as_posix()
 
-    def uris(self, kind: Kind) -> Iterator[str]:
+    def uris(self, kind: Folder) -> Iterator[str]:
         """Folders that are not hidden."""
         for path in sorted((self.root / kind).glob("[!.]*/")):
             yield f"{kind}/{path.name}"
@@ -94,7 +93,7 @@ class LocalStore:
 
     def leftovers(self, older_than_s: float) -> Iterator[Leftover]:
         """Drafts of dead processes."""
-        for folder in (self.root, *(self.root / kind for kind in get_args(Kind))):
+        for folder in (self.root, *(self.root / kind for kind in FOLDERS)):
             yield from abandoned_drafts(folder, older_than_s)
 
     def _discard(self, path: Path) -> None:

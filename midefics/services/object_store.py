@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, Literal, NamedTuple, Protocol, get_args
 
 from midefics.records import Kind
 
 MANIFEST = "manifest.json"
 POINTERS = "latest/"
+CHECKPOINTS: Literal["checkpoints"] = "checkpoints"
+Folder = Kind | Literal["checkpoints"]
+"""What has folders of its own: the kinds of outputs, and the checkpoints of trainings, which are none."""
+FOLDERS: tuple[Folder, ...] = (*get_args(Kind), CHECKPOINTS)
 
 
 class Stored(NamedTuple):
@@ -36,7 +40,7 @@ class ObjectStore(Protocol):
     def address(self, key: str = "") -> str:
         """Where a key is, as a person would name it."""
 
-    def new_draft(self, kind: Kind) -> Path:
+    def new_draft(self, kind: Folder) -> Path:
         """An empty local folder to write an output in."""
 
     def publish(self, draft: Path, uri: str) -> None:
@@ -57,7 +61,7 @@ class ObjectStore(Protocol):
     def keys(self, prefix: str) -> Iterator[str]:
         """All keys under a prefix, as they are listed: a million of them take no memory."""
 
-    def uris(self, kind: Kind) -> Iterator[str]:
+    def uris(self, kind: Folder) -> Iterator[str]:
         """Everything of a kind that may be an output: one without a manifest is none."""
 
     def size(self, uri: str) -> int:

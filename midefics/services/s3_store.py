@@ -11,12 +11,11 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
-from typing import BinaryIO, get_args
+from typing import BinaryIO
 
 from midefics.errors import StorageError
-from midefics.records import Kind
 from midefics.services.drafts import abandoned_drafts, leftover, new_draft
-from midefics.services.object_store import MANIFEST, Leftover, Stored
+from midefics.services.object_store import FOLDERS, MANIFEST, Folder, Leftover, Stored
 from midefics.services.s3 import Bucket, Listed
 
 
@@ -41,7 +40,7 @@ class S3Store:
         """The s3:// address."""
         return self.bucket.address(key)
 
-    def new_draft(self, kind: Kind) -> Path:  # noqa: ARG002 (a bucket has no folder beside)
+    def new_draft(self, kind: Folder) -> Path:  # noqa: ARG002 (a bucket has no folder beside)
         """On this machine's disk."""
         return new_draft(self._drafts)
 
@@ -100,7 +99,7 @@ class S3Store:
         """In the order of the listing."""
         return (found.key for found in self.bucket.objects(prefix))
 
-    def uris(self, kind: Kind) -> Iterator[str]:
+    def uris(self, kind: Folder) -> Iterator[str]:
         """One entry an output, however many objects are in it."""
         return (f"{kind}/{name}" for name in self.bucket.folders(f"{kind}/"))
 
@@ -117,7 +116,7 @@ class S3Store:
     def leftovers(self, older_than_s: float) -> Iterator[Leftover]:
         """Drafts of dead processes, copies of outputs that are gone, uploads that were never completed."""
         yield from abandoned_drafts(self._drafts, older_than_s)
-        for kind in get_args(Kind):
+        for kind in FOLDERS:
             yield from abandoned_drafts(self._copies / kind, older_than_s)
             for copy in sorted((self._copies / kind).glob("[!.]*/")):
                 if self.read(f"{kind}/{copy.name}/{MANIFEST}") is None:

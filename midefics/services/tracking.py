@@ -5,13 +5,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from midefics.config import Settings
-from midefics.errors import ModelError, ServiceError
+from midefics.errors import ModelError, ServiceError, StoppedError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -57,25 +58,74 @@ class Tracking:
         return cls(uri, None)
 
     @contextmanager
-    def run(self, experiment: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> Iterator[str]:
-        """One MLflow run, RUNNING inside the block; it ends FINISHED, FAILED, or KILLED where the process is told to stop."""
+    def run(
+        self, experiment: str, name: str, tags: dict[str, str], params: dict[str, Any], run_id: str = ""
+    ) -> Iterator[str]:
+        """One MLflow run, RUNNING inside the block; it ends FINISHED, FAILED, or KILLED where the process is told to stop.
+
+        With a `run_id` that run goes on, and a new one begins only where it is gone.
+        """
+        run_id = self._taken_up(run_id, tags, params) or self._begun(experiment, name, tags, params)
+        status = "KILLED"
+        try:
+            yield run_id
+            status = "FINISHED"
+        except StoppedError:
+            raise
+        except Exception:
+            status = "FAILED"
+            raise
+        finally:
+            self.end(run_id, status)
+
+    def end(self, run_id: str, status: str) -> None:
+        """Ends a run as FINISHED, FAILED or KILLED."""
+        self.client.set_terminated(run_id, status)
+
+    def running(self, experiment: str) -> Iterator[tuple[str, dict[str, str]]]:
+        """The runs of an experiment that have not ended, with their tags."""
+        found = self.client.get_experiment_by_name(experiment)
+        if found:
+            search = partial(self.client.search_runs, [found.experiment_id], "attributes.status = 'RUNNING'")
+            for run in list(_all_pages(search)):
+                yield run.info.run_id, dict(run.data.tags)
+
+    def last_step(self, run_id: str, figure: str) -> int:
+        """The last step that a run has of a figure; -1 where it has none."""
+        return max((point.step for point in self.client.get_metric_history(run_id, figure)), default=-1)
+
+    def log_text(self, run_id: str, text: str, name: str) -> None:
+        """Makes a text one of a run's files; the one of that name is replaced."""
+        self.client.log_text(run_id, text, name)
+
+    def _begun(self, experiment: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> str:
         found = self.client.get_experiment_by_name(experiment)
         location = str((self._artifacts / experiment).as_uri()) if self._artifacts else None
         experiment_id = (
             found.experiment_id if found else self.client.create_experiment(experiment, artifact_location=location)
         )
-        run_id = self.client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+        run_id: str = self.client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
         for key, value in params.items():
             self.client.log_param(run_id, key, value)
-        status = "KILLED"
+        return run_id
+
+    def _taken_up(self, run_id: str, tags: dict[str, str], params: dict[str, Any]) -> str | None:
+        from mlflow import MlflowException
+
         try:
-            yield run_id
-            status = "FINISHED"
-        except Exception:
-            status = "FAILED"
-            raise
-        finally:
-            self.client.set_terminated(run_id, status)
+            run = self.client.get_run(run_id) if run_id else None
+        except MlflowException:
+            run = None
+        if run is None or run.info.lifecycle_stage != "active":
+            if run_id:
+                log.warning("MLflow at %s does not have run %s any more; a new one begins", self.uri, run_id)
+            return None
+        self.client.update_run(run_id, status="RUNNING")
+        for key, value in tags.items():
+            self.client.set_tag(run_id, key, value)
+        for key in params.keys() - run.data.params.keys():  # all of them, unless the process was killed early
+            self.client.log_param(run_id, key, params[key])
+        return run_id
 
     def log(self, run_id: str, figures: dict[str, float], step: int = 0) -> None:
         """Adds one point to each figure's curve."""

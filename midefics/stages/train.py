@@ -1,4 +1,8 @@
-"""A data set in, a low-rank adapter out; every step's figures go to MLflow as they come."""
+"""A data set in, a low-rank adapter out; every step's figures go to MLflow as they come.
+
+One process at a time trains the same thing: a second one follows it. One that was killed is gone on with, from its newest
+checkpoint and in its MLflow run, to the same adapter.
+"""
 
 import json
 import logging
@@ -11,37 +15,55 @@ from midefics.errors import DataError, ModelError
 from midefics.pictures import BROKEN
 from midefics.records import Manifest, Row, Turn
 from midefics.services import Services
+from midefics.stages.resuming import Manner, Ours, one_at_a_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from peft import PeftModel
 
+    from midefics.services.progress import Counter
     from midefics.vlm.chat import Encoded
     from midefics.vlm.collate import Sample
+    from midefics.vlm.fit import Fitted
     from midefics.vlm.load import Loaded
+    from midefics.vlm.samples import SampleAnswers
 
 log = logging.getLogger(__name__)
 
 
-def run(config: RunConfig, dataset: Manifest, *, services: Services) -> Manifest:
+def run(
+    config: RunConfig, dataset: Manifest, *, services: Services, fresh: str | None = None, outlive_s: str | None = None
+) -> Manifest:
     """Fine-tunes the 4-bit base model on the train split.
 
     The adapter's digest covers weights and losses but no times: the same data set and configuration on the same kind of
-    machine give the same digest.
+    machine give the same digest, however often the process was killed on the way.
+
+    Args:
+        config: the run's.
+        dataset: what to learn from.
+        services: the outside world.
+        fresh: anything: earlier checkpoints of the same training are thrown away.
+        outlive_s: how long to go on once the process that started this one is gone and nobody follows; unset: to the end.
 
     Raises:
         DataError: the data set has no train split.
         ModelError: the base model can't be loaded, the GPU is too small, or training diverged.
         ServiceError: MLflow does not answer.
+        StoppedError: SIGTERM or Ctrl-C came; what is needed to go on is kept.
+        StorageError: a checkpoint or the adapter can't be stored.
     """
+    manner = Manner(bool(fresh), float(outlive_s) if outlive_s else None)
+    return one_at_a_time(config, dataset, services, manner, lambda ours: _train(config, dataset, services, ours))
+
+
+def _train(config: RunConfig, dataset: Manifest, services: Services, ours: Ours) -> Manifest:
     from midefics.vlm.adapter import add_adapter
     from midefics.vlm.base import locate
-    from midefics.vlm.fit import fit, planned_steps
     from midefics.vlm.load import load_base
     from midefics.vlm.room import check_room, gpu_bytes, settle
 
-    tracking = services.tracking
     location = locate(config.base_model, services.settings.home, services.progress)
     check_room(config, services.settings.home, longest=1, available=gpu_bytes())
     loaded = add_adapter(load_base(*location), config.train.lora, config.seed)
@@ -50,44 +72,82 @@ def run(config: RunConfig, dataset: Manifest, *, services: Services) -> Manifest
     log.info("train: %s conversations, %s to validate on, from %s in nf4", *sizes, config.base_model)
     longest = max(len(sample.input_ids) for sample in data.train)
     config = settle(config, services.settings.home, longest, gpu_bytes())
-    steps: dict[int, dict[str, float]] = {}
+    tags = {"dataset_digest": dataset.digest, "base_model": config.base_model, "quantisation": "nf4, double"}
+    name = f"{config.name} on {dataset.digest[:8]}"
 
     with services.storage.draft("adapter", [dataset.digest]) as draft:
-        tags = {"dataset_digest": dataset.digest, "base_model": config.base_model, "quantisation": "nf4, double"}
-        name = f"{config.name} on {dataset.digest[:8]}"
-        with (
-            tracking.run(config.register_.experiment, name, tags, _flat(config)) as run_id,
-            services.progress.track("train", planned_steps(data.train, config.train)) as counter,
-        ):
-
-            def tell(step: int, figures: dict[str, float]) -> None:
-                tracking.log(run_id, figures, step)
-                steps.setdefault(step, {}).update(figures)
-                counter.advance(step - counter.done, f"loss {figures['loss']:.3f}" if "loss" in figures else None)
-
-            fitted = fit(
-                loaded,
-                data.train,
-                data.validation,
-                config.train,
-                seed=config.seed,
-                folder=services.settings.home / "cache" / "trainer",
-                tell=tell,
-            )
+        with services.tracking.run(
+            config.register_.experiment, name, tags | ours.tags, _flat(config), ours.run_id
+        ) as run_id:
+            ours.heartbeat.found_run(run_id)
+            fitted = _fit(config, services, ours, loaded, data)
         _save(loaded.model, config, draft.path)
-        _write_history(steps, draft.path / "history.json")
+        (draft.path / "history.json").write_text(json.dumps(fitted.history), encoding="utf-8")
         draft.rows = len(data.train)
         draft.facts.update(
-            run_id=run_id, base_model=config.base_model, steps=fitted.steps, tokens=fitted.tokens,
-            loss_first=round(fitted.loss_first, 4), loss_last=round(fitted.loss_last, 4),
+            run_id=run_id, base_model=config.base_model, steps=fitted.steps, kept_step=fitted.kept_step,
+            tokens=fitted.tokens, loss_first=round(fitted.loss_first, 4), loss_last=round(fitted.loss_last, 4),
             tokens_per_second=round(fitted.tokens / fitted.seconds), padding=round(fitted.padding, 4),
             turns_dropped=data.turns_dropped, nothing_to_learn=fitted.nothing_to_learn,
             unreadable=data.unreadable + fitted.unreadable,
         )  # fmt: skip
     log.info(
-        "train: %s steps, loss %.3f to %.3f, %.1f s", fitted.steps, fitted.loss_first, fitted.loss_last, fitted.seconds
-    )
+        "train: %s steps, loss %.3f to %.3f, adapter of step %s, %.1f s",
+        fitted.steps, fitted.loss_first, fitted.loss_last, fitted.kept_step, fitted.seconds,
+    )  # fmt: skip
     return draft.manifest
+
+
+def _fit(config: RunConfig, services: Services, ours: Ours, loaded: "Loaded", data: "_Samples") -> "Fitted":
+    from midefics.vlm.checkpoints import Keeper
+    from midefics.vlm.fit import fit, planned_steps
+    from midefics.vlm.samples import SampleAnswers
+
+    start, run_id = ours.start, ours.heartbeat.state.run_id
+    asked = SampleAnswers(data.held_out, config.train.sample_answers, start.facts["answers"] if start else None)
+    steps = planned_steps(data.train, config.train)
+    with services.progress.track("train", steps) as counter:
+        if start:
+            log.info("train: going on after step %s of %s, in MLflow run %s", start.step, steps, run_id)
+            counter.go_on(start.step)
+        return fit(
+            loaded,
+            data.train,
+            data.validation,
+            config.train,
+            seed=config.seed,
+            folder=services.settings.home / "cache" / "trainer",
+            tell=_Teller(services, ours, counter, loaded, asked).tell,
+            keeper=Keeper(
+                ours.checkpoints,
+                config.train.checkpoint_every,
+                start,
+                ours.stop,
+                lambda: {"run_id": run_id, "answers": asked.given},
+            ),
+        )
+
+
+class _Teller:
+    """Tells a step's figures to everybody; MLflow not those that it has from a process that was killed after them."""
+
+    def __init__(
+        self, services: Services, ours: Ours, counter: "Counter", loaded: "Loaded", asked: "SampleAnswers"
+    ) -> None:
+        self._tracking, self._heartbeat, self._counter = services.tracking, ours.heartbeat, counter
+        self._loaded, self._asked = loaded, asked
+        self._run_id = ours.heartbeat.state.run_id
+        self._known = {name: self._tracking.last_step(self._run_id, name) for name in ("loss", "validation_loss")}
+
+    def tell(self, step: int, figures: dict[str, float]) -> None:
+        if step > self._known["loss" if "loss" in figures else "validation_loss"]:
+            self._tracking.log(self._run_id, figures, step)
+        note = f"loss {figures['loss']:.3f}" if "loss" in figures else None
+        self._counter.advance(step - self._counter.done, note)
+        self._heartbeat.progress(step, self._counter.total or 0, self._counter.note)
+        if "validation_loss" in figures and self._asked.asked:
+            self._asked.ask(self._loaded, step)
+            self._tracking.log_text(self._run_id, self._asked.page(), "samples.html")
 
 
 class _Samples(NamedTuple):
@@ -97,12 +157,15 @@ class _Samples(NamedTuple):
     """For want of room in `train.max_length`."""
     unreadable: int
     """Left out, because their picture does not even tell its size."""
+    held_out: list[Row]
+    """Those that the validation samples were made of."""
 
 
 def _samples(config: RunConfig, dataset: Manifest, services: Services, loaded: "Loaded") -> _Samples:
     from midefics.vlm.collate import Sample
 
     splits: dict[str, list[Sample]] = {"train": [], "validation": [], "test": []}
+    held_out: list[Row] = []
     dropped = unreadable = 0
     for row in services.storage.rows(dataset):
         if row.split in ("train", "validation") and row.turns:
@@ -111,13 +174,14 @@ def _samples(config: RunConfig, dataset: Manifest, services: Services, loaded: "
                 if made := _encoded(row, piece, config, loaded):
                     splits[row.split].append(Sample(*made[0], image=row.image, id=row.id))
                     dropped += made[1]
+                    held_out += [row] if row.split == "validation" and row not in held_out[-1:] else []
                 else:
                     unreadable += 1
     if not splits["train"]:
         raise DataError(
             f"dataset {dataset.digest[:16]} has no training rows; assemble it with a smaller assemble.test_share"
         )
-    return _Samples(splits["train"], splits["validation"], dropped, unreadable)
+    return _Samples(splits["train"], splits["validation"], dropped, unreadable, held_out)
 
 
 def _encoded(row: Row, turns: "Sequence[Turn]", config: RunConfig, loaded: "Loaded") -> "tuple[Encoded, int] | None":
@@ -136,15 +200,8 @@ def _save(model: "PeftModel", config: RunConfig, folder: Path) -> None:
     model.peft_config["default"].base_model_name_or_path = config.base_model
     # Left to decide by itself whether the embeddings changed, peft looks for the base model on the hub.
     model.save_pretrained(folder / "adapter", safe_serialization=True, save_embedding_layers=False)
-
-
-def _write_history(steps: dict[int, dict[str, float]], path: Path) -> None:
-    kept = ("loss", "learning_rate", "validation_loss")
-    history = [
-        {"step": step} | {key: figures[key] for key in kept if key in figures}
-        for step, figures in sorted(steps.items())
-    ]
-    path.write_text(json.dumps(history), encoding="utf-8")
+    # peft's template of a card; all that it says is that path.
+    (folder / "adapter" / "README.md").unlink(missing_ok=True)
 
 
 def _flat(config: RunConfig) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """A configuration in, the Trainer's arguments out."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -33,7 +34,7 @@ def arguments(config: TrainConfig, steps: int, validates: bool, seed: int, folde
         logging_steps=1,
         logging_nan_inf_filter=False,
         eval_strategy="steps" if validates and config.validations else "no",
-        eval_steps=max(1, steps // max(1, config.validations)),
+        eval_steps=max(1, math.ceil(steps / max(1, config.validations))),
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,

@@ -1,11 +1,11 @@
 """Indices of samples in, one batch of tensors out, padded or packed; runs in the loader's processes.
 
-A batch says beside the model's inputs how many `tokens` of it are real, and which samples' pictures were `unreadable`:
-a worker can't count for the process that trains.
+A batch says beside the model's inputs how many `tokens` of it are real, which samples' pictures were `unreadable`, and of
+which samples (`numbers`) it was made: a worker can't count for the process that trains.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -54,15 +54,16 @@ class Batches:
         self._family, self._processor = loaded.family, loaded.processor
         self._packed, self._frozen = packed, frozen
 
-    def __call__(self, taken: Sequence[Taken]) -> Tensors:
+    def __call__(self, taken: Sequence[Taken]) -> dict[str, Any]:
         """Of a sample whose picture is unreadable its first token stays, without a label."""
         try:
-            return self._batch([one.sample for one in taken], [])
+            return self._batch([one.sample for one in taken], []) | {"numbers": [one.number for one in taken]}
         except (*BROKEN, KeyError):
             bad = [one.number for one in taken if not self._readable(one.sample)]
             if not bad:
                 raise
-        return self._batch([_stub(one.sample) if one.number in bad else one.sample for one in taken], bad)
+        stubbed = [_stub(one.sample) if one.number in bad else one.sample for one in taken]
+        return self._batch(stubbed, bad) | {"numbers": [one.number for one in taken]}
 
     def _batch(self, samples: Sequence[Sample], bad: list[int]) -> Tensors:
         batch = pack([self._tensors([sample]) for sample in samples]) if self._packed else self._tensors(samples)

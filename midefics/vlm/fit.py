@@ -2,7 +2,6 @@
 
 import logging
 import math
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,16 +9,17 @@ from typing import NamedTuple
 from transformers import PrinterCallback
 
 from midefics.config import TrainConfig
-from midefics.errors import ModelError
+from midefics.errors import ModelError, StoppedError
 from midefics.vlm.arguments import arguments
 from midefics.vlm.batch import Batches, Samples
+from midefics.vlm.best import Best
 from midefics.vlm.chat import IGNORED
+from midefics.vlm.checkpoints import CheckpointedTrainer, CutShort, Keeper
 from midefics.vlm.collate import Sample
 from midefics.vlm.feed import batches, padding
 from midefics.vlm.frozen import digest, frozen_outputs
 from midefics.vlm.load import Loaded
 from midefics.vlm.speed import faster, settled
-from midefics.vlm.trainer import QloraTrainer
 from midefics.vlm.watch import Tell, Watcher
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ class Fitted(NamedTuple):
     """What a training run came to."""
 
     steps: int
+    """Taken, over all processes that had a part in the run."""
     loss_first: float
     """Mean of the first tenth of the logged losses: one batch alone says little."""
     loss_last: float
@@ -42,6 +43,10 @@ class Fitted(NamedTuple):
     """Samples left out, because nothing in them carries a label."""
     unreadable: int
     """Samples skipped, because their picture can't be decoded."""
+    history: list[dict[str, float]]
+    """`step` with its `loss` and `learning_rate`, and its `validation_loss` where there was one."""
+    kept_step: int
+    """The step whose adapter the model has now."""
 
 
 def fit(
@@ -53,6 +58,7 @@ def fit(
     seed: int,
     folder: Path,
     tell: Tell,
+    keeper: Keeper | None = None,
 ) -> Fitted:
     """Trains every parameter of the model that asks for a gradient.
 
@@ -63,11 +69,14 @@ def fit(
         config: the hyperparameters.
         seed: of the order of the samples and of dropout.
         folder: scratch space of the Trainer; frozen outputs are kept beside it.
-        tell: called at every logged step.
+        tell: called at every logged step, and after each validation, when it may use the model.
+        keeper: keeps checkpoints, and knows the one to go on from; None: nothing is kept.
 
     Raises:
         ModelError: there is nothing to learn from, a picture can't be decoded and none may be skipped, or the loss is
-            no longer a number.
+            no longer a number, or runs away.
+        StoppedError: somebody wants the process to end; the state is kept.
+        StorageError: the state could not be kept.
     """
     learnable, watched = Samples(with_labels(train)), Samples(with_labels(validation))
     if not len(learnable):
@@ -76,21 +85,56 @@ def fit(
     steps = planned_steps(train, config)
     waste = padding(learnable.lengths, batches(learnable.lengths, config, seed, 0), config)
     log.info("fit: %s steps of %s batches, %.2f %% padding", steps, config.batching, 100 * waste)
-    watcher = Watcher(tell)
-    trainer = QloraTrainer(
-        config, watcher,
+    watcher = Watcher(tell, config.divergence)
+    trainer = CheckpointedTrainer(
+        config, watcher, keeper,
         model=loaded.model, args=arguments(config, steps, bool(len(watched)), seed, folder),
         train_dataset=learnable, eval_dataset=watched if len(watched) else None,
         data_collator=_batches(loaded, [*learnable.samples, *watched.samples], config, folder),
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
-    started = time.monotonic()
+    best = Best(trainer, config)
+    trainer.add_callback(best)
     with faster(loaded, config):
+        _train(trainer, best, keeper)
+    return _fitted(trainer, best.put_back(), waste, len(train) - len(learnable))
+
+
+def _train(trainer: CheckpointedTrainer, best: Best, keeper: Keeper | None) -> None:
+    if keeper is None:
         trainer.train()
-    tenth = max(1, len(watcher.losses) // 10)
-    first, last = (sum(part) / tenth for part in (watcher.losses[:tenth], watcher.losses[-tenth:]))
-    left_out = len(train) - len(learnable), len(trainer.unreadable)
-    return Fitted(steps, first, last, watcher.tokens, time.monotonic() - started, waste, *left_out)
+        return
+    try:
+        with keeper.stop.gentle():
+            trainer.train(resume_from_checkpoint=str(keeper.start.folder) if keeper.start else None)
+    except CutShort:
+        if not best.enough:
+            trainer.keep(validation_due=True)
+            raise StoppedError(_stopped(trainer, keeper)) from None
+    if trainer.state.global_step < trainer.state.max_steps and not best.enough:
+        raise StoppedError(_stopped(trainer, keeper))
+
+
+def _stopped(trainer: CheckpointedTrainer, keeper: Keeper) -> str:
+    done, steps = trainer.state.global_step, trainer.state.max_steps
+    return f"train: stopped at step {done} of {steps} ({keeper.stop.reason}); the same command goes on from there"
+
+
+def _fitted(trainer: CheckpointedTrainer, kept_step: int | None, waste: float, left_out: int) -> Fitted:
+    history: dict[int, dict[str, float]] = {}
+    for entry in trainer.state.log_history:
+        names = {"loss": "loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
+        figures = {new: entry[old] for old, new in names.items() if old in entry}
+        if figures:
+            history.setdefault(entry["step"], {"step": entry["step"]}).update(figures)
+    losses = [figures["loss"] for figures in history.values() if "loss" in figures]
+    tenth = max(1, len(losses) // 10)
+    first, last = (sum(part) / tenth for part in (losses[:tenth], losses[-tenth:]))
+    step = trainer.state.global_step
+    return Fitted(
+        step, first, last, trainer.watcher.tokens, trainer.seconds, waste, left_out, len(trainer.unreadable),
+        list(history.values()), step if kept_step is None else kept_step,
+    )  # fmt: skip
 
 
 def planned_steps(train: Sequence[Sample], config: TrainConfig, world: int = 1) -> int:

@@ -14,7 +14,7 @@ from midefics.vlm.batch import Samples
 from midefics.vlm.chat import IGNORED
 from midefics.vlm.collate import Sample, opened
 from midefics.vlm.feed import Feed
-from midefics.vlm.watch import Watcher
+from midefics.vlm.watch import Batch, Watcher
 
 
 class _Loader(DataLoader):
@@ -60,8 +60,11 @@ class QloraTrainer(Trainer):
         Raises:
             ModelError: a picture of the batch can't be decoded, and none may be skipped.
         """
+        rows = tuple(self.train_dataset.samples[number].id for number in inputs["numbers"])
         self.watcher.tokens += self._counted(inputs, self.train_dataset)
-        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        self.watcher.batches.append(Batch(rows, loss.detach()))
+        return loss
 
     def evaluation_loop(
         self,
@@ -83,6 +86,7 @@ class QloraTrainer(Trainer):
             with torch.no_grad(), self.compute_loss_context_manager():
                 summed = model(**inputs, num_items_in_batch=1).loss
             total += torch.stack([summed.double(), learnt.double()])
+            self.callback_handler.on_prediction_step(self.args, self.state, self.control)
         summed, learnt = self.accelerator.reduce(total, "sum").tolist()
         metrics = {f"{metric_key_prefix}_loss": summed / max(1, learnt)}
         return EvalLoopOutput(None, None, metrics, len(samples))
@@ -99,6 +103,7 @@ class QloraTrainer(Trainer):
 
     def _counted(self, inputs: dict[str, Any], samples: Samples) -> int:
         """Takes what is not the model's out of a batch; returns its real tokens."""
+        del inputs["numbers"]
         bad: list[int] = inputs.pop("unreadable").tolist()
         if bad and self.config.bad_images == "fail":
             raise ModelError(_told(samples.samples[bad[0]], bad[0]))

@@ -1,0 +1,65 @@
+"""A few questions about held-out pictures in, one page of the model's answers as it learns out."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+from midefics.records import Row
+from midefics.vlm.generate import Prompt, answers
+from midefics.vlm.load import Loaded
+
+LONGEST = 64
+"""Tokens; a longer answer is cut."""
+STYLE = (
+    "body{font:14px/1.5 system-ui,sans-serif;margin:2rem;max-width:60rem}section{display:flex;gap:1.5rem;margin:2rem 0}"
+    "img{width:12rem;height:12rem;object-fit:contain;background:#eee;image-rendering:pixelated}"
+    "td,th{padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top}td:first-child{color:#666}"
+)
+
+
+class Asked(NamedTuple):
+    """One question that is asked again and again."""
+
+    row: str
+    question: str
+    expected: str
+    image: bytes
+
+
+class SampleAnswers:
+    """Asks the same questions at every validation.
+
+    Args:
+        rows: of the validation split; the first question of a few, evenly spread, is asked.
+        count: how many.
+        given: what an earlier process heard, by step.
+    """
+
+    def __init__(self, rows: Sequence[Row], count: int, given: dict[str, list[str]] | None = None) -> None:
+        chosen = [rows[place * len(rows) // count] for place in range(count)] if len(rows) > count else rows[:count]
+        self.asked = [Asked(row.id, row.turns[0].question, row.turns[0].answer, row.image) for row in chosen]
+        self.given: dict[str, list[str]] = dict(given or {})
+
+    def ask(self, loaded: Loaded, step: int) -> None:
+        """Asks; leaves the model in evaluation mode, as generating in training mode gives garbage."""
+        prompts = [Prompt(asked.question, asked.image) for asked in self.asked]
+        self.given[str(step)] = answers(loaded, prompts, len(prompts), LONGEST)
+
+    def page(self) -> str:
+        """HTML that needs nothing else."""
+        sections = "".join(self._section(place, asked) for place, asked in enumerate(self.asked))
+        return (
+            f'<!doctype html><meta charset="utf-8"><title>Sample answers</title><style>{STYLE}</style>'
+            f"<h1>Sample answers</h1><p>Questions of the validation split, asked at every validation.</p>{sections}"
+        )
+
+    def _section(self, place: int, asked: Asked) -> str:
+        kind = "png" if asked.image.startswith(b"\x89PNG") else "jpeg"
+        picture = f"data:image/{kind};base64,{base64.b64encode(asked.image).decode()}"
+        heard = sorted(self.given.items(), key=lambda item: int(item[0]))
+        lines = "".join(f"<tr><td>step {step}</td><td>{escape(said[place])}</td></tr>" for step, said in heard)
+        return (
+            f'<section><img src="{picture}" alt=""><div><h3>{escape(asked.question)}</h3><small>{escape(asked.row)}</small>'
+            f"<table><tr><th>expected</th><th>{escape(asked.expected)}</th></tr>{lines}</table></div></section>"
+        )
