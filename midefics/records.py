@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 Scalar = str | int | float | bool | None
 Role = Literal["train", "evaluation"]
 Split = Literal["train", "validation", "test"]
-Kind = Literal["images", "validated", "conversations", "dataset", "adapter", "evaluation", "registration", "promotion"]
+Kind = Literal[
+    "images", "validated", "conversations", "dataset", "adapter", "evaluation", "base", "registration", "promotion"
+]
 AnyPath = Annotated[
     Path, PlainSerializer(lambda path: os.fsencode(path).decode(errors="backslashreplace"), when_used="json")
 ]

@@ -178,6 +178,23 @@ class Tracking:
             raise ServiceError(f"MLflow at {self.uri} does not answer ({str(error).splitlines()[0]})") from error
         return found
 
+    def version(self, model_uri: str) -> "ModelVersion":
+        """The version that `models:/NAME@ALIAS` or `models:/NAME/VERSION` names.
+
+        Raises:
+            ModelError: there is none.
+        """
+        from mlflow import MlflowException
+
+        name, at, alias = model_uri.removeprefix("models:/").partition("@")
+        try:
+            if at:
+                return self.client.get_model_version_by_alias(name, alias)
+            name, _, number = name.partition("/")
+            return self.client.get_model_version(name, number)
+        except MlflowException as error:
+            raise ModelError(f"{model_uri}: {error.message.splitlines()[0]}") from error
+
     def alias(self, model_name: str, alias: str) -> str | None:
         """The version an alias points to."""
         found = self.client.search_registered_models(f"name = '{model_name}'")

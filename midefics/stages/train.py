@@ -44,7 +44,7 @@ def run(
 
     Raises:
         DataError: the data set has no train split.
-        ModelError: the base model can't be loaded, or training diverged.
+        ModelError: the base model can't be loaded, the GPU is too small, or training diverged.
         ServiceError: MLflow does not answer.
         StoppedError: SIGTERM or Ctrl-C came; what is needed to go on is kept.
         StorageError: a checkpoint or the adapter can't be stored.
@@ -57,12 +57,16 @@ def _train(config: RunConfig, dataset: Manifest, services: Services, ours: Ours)
     from midefics.vlm.adapter import add_adapter
     from midefics.vlm.base import locate
     from midefics.vlm.load import load_base
+    from midefics.vlm.room import check_room, gpu_bytes, settle
 
     location = locate(config.base_model, services.settings.home, services.progress)
+    check_room(config, services.settings.home, longest=1, available=gpu_bytes())
     loaded = add_adapter(load_base(*location), config.train.lora, config.seed)
     data = training_samples(config, dataset, services, loaded)
     sizes = len(data.train), len(data.validation)
     log.info("train: %s conversations, %s to validate on, from %s in nf4", *sizes, config.base_model)
+    longest = max(len(sample.input_ids) for sample in data.train)
+    config = settle(config, services.settings.home, longest, gpu_bytes())
     tags = {"dataset_digest": dataset.digest, "base_model": config.base_model, "quantisation": "nf4, double"}
     name = f"{config.name} on {dataset.digest[:8]}"
 
