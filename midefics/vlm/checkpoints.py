@@ -77,10 +77,13 @@ class CheckpointedTrainer(QloraTrainer):
     def keep(self, validation_due: bool = False) -> None:
         """Keeps the state after the last whole step, even where the next one has begun."""
         states = gather_object([self._boundary])
+        unreadable = gather_object(self._facts_then["unreadable"])
         if self.keeper is None or not self.is_world_process_zero():
             return
-        facts = self._facts_then | {"validation_due": validation_due} | self.keeper.facts()
-        self.keeper.checkpoints.save(self.state.global_step, lambda folder: self._write(folder, states), facts)
+        facts = self._facts_then | {"unreadable": sorted(set(unreadable)), "validation_due": validation_due}
+        self.keeper.checkpoints.save(
+            self.state.global_step, lambda folder: self._write(folder, states), facts | self.keeper.facts()
+        )
 
     def learnt(self) -> dict[str, torch.Tensor]:
         """A copy on the CPU of all that learns, by name."""
@@ -163,7 +166,7 @@ class _Saving(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
     ) -> None:
         del args, state, rest
-        if self._asked():
+        if self._any(bool(self._stop.reason)):
             control.should_save = control.should_training_stop = True
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
@@ -171,11 +174,9 @@ class _Saving(TrainerCallback):
         self._trainer.mid_step = False
         if state.global_step >= state.max_steps:
             return
-        if self._asked():
-            control.should_save = control.should_training_stop = True
-        elif (self._steps and state.global_step % self._steps == 0) or (
-            self._seconds and time.monotonic() - self._saved > self._seconds
-        ):
+        asked = self._any(bool(self._stop.reason))
+        control.should_training_stop = control.should_training_stop or asked
+        if asked or (self._steps and state.global_step % self._steps == 0) or self._due():
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
@@ -186,16 +187,19 @@ class _Saving(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
     ) -> None:
         del args, state, control, rest
-        if self._asked():
+        if self._any(bool(self._stop.reason)):
             raise CutShort
 
-    def _asked(self) -> bool:
-        """Whether any of the processes that train together was told to stop."""
+    def _due(self) -> bool:
+        return self._seconds is not None and self._any(time.monotonic() - self._saved > self._seconds)
+
+    def _any(self, claim: bool) -> bool:
+        """Whether it holds for any of the processes that train together; all of them have to ask."""
         accelerator = self._trainer.accelerator
         if accelerator.num_processes == 1:
-            return bool(self._stop.reason)
-        told = torch.tensor([float(bool(self._stop.reason))], device=accelerator.device)
-        return bool(accelerator.reduce(told, reduction="sum").item() > 0)
+            return claim
+        claims = torch.tensor(float(claim), device=accelerator.device)
+        return bool(accelerator.reduce(claims, reduction="sum").item() > 0)
 
 
 def random_state() -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from accelerate.utils import gather_object
 from transformers import PrinterCallback
 
 from midefics.config import TrainConfig
@@ -19,6 +20,7 @@ from midefics.vlm.collate import Sample
 from midefics.vlm.feed import batches, padding, ranks
 from midefics.vlm.frozen import digest, frozen_outputs
 from midefics.vlm.load import Loaded
+from midefics.vlm.ranks import first_of_each_machine
 from midefics.vlm.speed import faster, settled
 from midefics.vlm.watch import Tell, Watcher
 
@@ -117,7 +119,8 @@ def _train(trainer: CheckpointedTrainer, best: Best, keeper: Keeper | None) -> N
 
 def _stopped(trainer: CheckpointedTrainer, keeper: Keeper) -> str:
     done, steps = trainer.state.global_step, trainer.state.max_steps
-    return f"train: stopped at step {done} of {steps} ({keeper.stop.reason}); the same command goes on from there"
+    why = keeper.stop.reason or "another of its processes was told to"
+    return f"train: stopped at step {done} of {steps} ({why}); the same command goes on from there"
 
 
 def _fitted(trainer: CheckpointedTrainer, kept_step: int | None, waste: float, left_out: int) -> Fitted:
@@ -131,8 +134,9 @@ def _fitted(trainer: CheckpointedTrainer, kept_step: int | None, waste: float, l
     tenth = max(1, len(losses) // 10)
     first, last = (sum(part) / tenth for part in (losses[:tenth], losses[-tenth:]))
     step = trainer.state.global_step
+    unreadable = set(gather_object(sorted(trainer.unreadable)))
     return Fitted(
-        step, first, last, trainer.watcher.tokens, trainer.seconds, waste, left_out, len(trainer.unreadable),
+        step, first, last, trainer.watcher.tokens, trainer.seconds, waste, left_out, len(unreadable),
         list(history.values()), step if kept_step is None else kept_step,
     )  # fmt: skip
 
@@ -157,5 +161,6 @@ def _batches(loaded: Loaded, samples: Sequence[Sample], config: TrainConfig, fol
         raise ModelError("train.batching: packed is not exact with this base model; take tokens")
     if config.frozen_outputs:
         pictures = {digest(sample.image): sample.image for sample in samples if sample.image is not None}
-        frozen = frozen_outputs(loaded, pictures, folder.parent / "frozen", config.frozen_outputs_gb)
+        with first_of_each_machine():
+            frozen = frozen_outputs(loaded, pictures, folder.parent / "frozen", config.frozen_outputs_gb)
     return Batches(loaded, packed, frozen or None)
