@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, Self
 
 import torch
 import torch.distributed as dist
-from torch.distributed.distributed_c10d import PrefixStore, rendezvous
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from midefics.errors import ModelError, StoppedError
 
