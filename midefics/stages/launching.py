@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 AGAIN = "the same command goes on from the newest checkpoint"
 MEET_WITHIN_S = 900
+NOTICED_AFTER_S = 2.0
+"""Whoever lost another process waits so long: the agent is to find the dead one first, and then ends those that wait."""
 DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
 
@@ -92,7 +94,7 @@ def launch(config: RunConfig, dataset: Manifest, services: Services, options: Ma
             failed = _who_died(error)
         except RendezvousError as error:
             raise ServiceError(f"train: the machines did not meet at {train.rendezvous}: {error}") from error
-        return _came_of(sorted(_outcomes(Path(scratch)), key=lambda one: one.at), failed, bool(told))
+        return came_of(sorted(_outcomes(Path(scratch)), key=lambda one: one.at), failed, bool(told))
 
 
 def _run(call: Call) -> None:
@@ -100,7 +102,7 @@ def _run(call: Call) -> None:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     train = call.config.train
-    for noisy in ("torch.distributed.elastic", "torch.distributed.launcher"):
+    for noisy in ("torch.distributed.elastic", "torch.distributed.launcher", "torch.multiprocessing.spawn"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     settings = LaunchConfig(
         min_nodes=train.nodes,
@@ -132,9 +134,12 @@ def as_rank(call: Call) -> None:
     part.write_text(outcome.model_dump_json(), encoding="utf-8")
     part.replace(part.with_suffix(".json"))
     sys.stdout.flush()
-    # Those that were told to stop all leave by themselves; any other error has to end the rest.
-    if not outcome.manifest and outcome.error != "StoppedError":
-        sys.exit(1)
+    sys.stderr.flush()
+    if outcome.error == LostError.__name__:
+        time.sleep(NOTICED_AFTER_S)
+    if not outcome.manifest:
+        # Leaving in the usual way, a process waits for the others to do the same.
+        os._exit(1)
 
 
 def _tried(call: Call, rank: int) -> Outcome:
@@ -192,7 +197,7 @@ def _outcomes(folder: Path) -> Iterator[Outcome]:
         yield Outcome.model_validate(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _came_of(outcomes: list[Outcome], killed: str, told: bool) -> Manifest:
+def came_of(outcomes: list[Outcome], killed: str, told: bool) -> Manifest:
     """The first error is the cause of those after it."""
     if killed:
         raise LostError(f"train: {killed}, and the others were ended; {AGAIN}")

@@ -86,7 +86,7 @@ def _help(config: RunConfig, dataset: Manifest, services: Services, ranks: "Rank
     with StopRequest().listening() as stop:
         word = ranks.hear(START, MADE)
         if START in word:
-            with ranks.together():
+            with ranks.together(), ranks.to_the_end():
                 _compute(config, dataset, services, word[START], stop)
         return Manifest.model_validate(ranks.hear(MADE)[MADE])
 

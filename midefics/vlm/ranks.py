@@ -94,6 +94,15 @@ class Ranks:
             raise
 
     @contextmanager
+    def to_the_end(self) -> Iterator[None]:
+        """Told to stop inside, a process stays until the first has saved: torchrun ends all where one leaves."""
+        try:
+            yield
+        except StoppedError:
+            self.hear()
+            raise
+
+    @contextmanager
     def together(self) -> Iterator[None]:
         """Inside, tensors go between the processes.
 
@@ -111,10 +120,9 @@ class Ranks:
         dist.init_process_group(
             backend, store=store, rank=self.place.rank, world_size=self.place.world, timeout=PATIENCE
         )
-        try:
-            yield
-        finally:
-            dist.destroy_process_group()
+        yield
+        # After an error nobody is there to say goodbye to; asking would wait for them.
+        dist.destroy_process_group()
 
 
 @contextmanager
