@@ -77,7 +77,7 @@ def test_the_first_error_is_the_one_that_is_told() -> None:
     ]
     with pytest.raises(ModelError, match="row 3"):
         came_of(outcomes, "", told=False)
-    with pytest.raises(LostError, match="rank 1 .* was killed"):
+    with pytest.raises(LostError, match=r"rank 1 .process 7. was killed"):
         came_of(outcomes, "rank 1 (process 7) was killed by SIGKILL", told=False)
     with pytest.raises(StoppedError):
         came_of([], "", told=True)
@@ -154,3 +154,25 @@ def test_two_machines_return_the_same_manifest(forge: Forge, home: Path, tmp_pat
     beside = house(tmp_path / "beside", tiny_base)
     assert forge.start(beside, *options(**short, processes=2)).manifest()["digest"] == manifests[0]["digest"]
     assert [status for _, status in runs(home)] == ["FINISHED"]
+
+
+@pytest.mark.slow
+def test_spread_weights_come_to_what_whole_ones_come_to(
+    forge: Forge, home: Path, tmp_path: Path, tiny_base: Path
+) -> None:
+    same = {**TWO, "max_steps": 8, "lora.dropout": 0.0, "optimizer": "adamw_torch"}
+    beside = house(tmp_path / "beside", tiny_base)
+    copied = forge.start(beside, *options(**same)).manifest()
+    spread = forge.start(home, *options(**same, parallel="fsdp")).manifest()
+    assert [step["loss"] for step in history(home, spread)] == pytest.approx(
+        [step["loss"] for step in history(beside, copied)], rel=1e-5
+    )
+    assert float((weights(home, spread) - weights(beside, copied)).abs().max()) <= 1e-5
+    interrupted = house(tmp_path / "interrupted", tiny_base)
+    training = forge.start(interrupted, *options(**same, parallel="fsdp"))
+    training.says("checkpoint of step 3 ")
+    ranks(training)[1].kill()
+    assert training.end() == 75
+    resumed = forge.start(interrupted, *options(**same, parallel="fsdp"))
+    assert resumed.manifest()["digest"] == spread["digest"]
+    assert "going on after step" in resumed.log

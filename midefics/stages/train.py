@@ -95,14 +95,22 @@ def _compute(config: RunConfig, dataset: Manifest, services: Services, step: int
     from midefics.vlm.checkpoints import Keeper
     from midefics.vlm.fit import fit
     from midefics.vlm.ranks import first_of_each_machine
+    from midefics.vlm.samples import SampleAnswers
 
     checkpoints = Checkpoints(services.storage.store, identity(config, dataset), config.train.keep_checkpoints)
     with first_of_each_machine():
         start = checkpoints.at(step) if step else None
     settled, loaded, data = _prepared(config, dataset, services)
+    asked = SampleAnswers(data.held_out, config.train.sample_answers)
+
+    def tell(step: int, figures: dict[str, float]) -> None:
+        # Where every process holds a share of the weights, none can answer alone.
+        if config.train.parallel == "fsdp" and "validation_loss" in figures and asked.asked:
+            asked.ask(loaded, step)
+
     fit(
         loaded, data.train, data.validation, settled.train,
-        seed=config.seed, folder=services.settings.home / "cache" / "trainer", tell=lambda _step, _figures: None,
+        seed=config.seed, folder=services.settings.home / "cache" / "trainer", tell=tell,
         keeper=Keeper(checkpoints, config.train.checkpoint_every, start, stop, dict),
     )  # fmt: skip
 
@@ -117,13 +125,14 @@ def _prepared(config: RunConfig, dataset: Manifest, services: Services) -> "tupl
 
     with first_of_each_machine():
         location = locate(config.base_model, services.settings.home, services.progress)
-    check_room(config, services.settings.home, longest=1, available=gpu_bytes())
+    available = gpu_bytes() if config.train.parallel == "ddp" else None  # the plan knows no shares
+    check_room(config, services.settings.home, longest=1, available=available)
     loaded = add_adapter(load_base(*location), config.train.lora, config.seed)
     data = training_samples(config, dataset, services, loaded)
     sizes = len(data.train), len(data.validation)
     log.info("train: %s conversations, %s to validate on, from %s in nf4", *sizes, config.base_model)
     longest = max(len(sample.input_ids) for sample in data.train)
-    return settle(config, services.settings.home, longest, gpu_bytes()), loaded, data
+    return settle(config, services.settings.home, longest, available), loaded, data
 
 
 def _train(config: RunConfig, dataset: Manifest, services: Services, ours: Ours) -> Manifest:
@@ -141,7 +150,7 @@ def _train(config: RunConfig, dataset: Manifest, services: Services, ours: Ours)
         ) as run_id:
             ours.heartbeat.found_run(run_id)
             fitted = _fit(config, services, ours, loaded, data)
-        _save(loaded.model, config, draft.path)
+        _save(loaded.model, fitted, config, draft.path)
         (draft.path / "history.json").write_text(json.dumps(fitted.history), encoding="utf-8")
         draft.rows = len(data.train)
         draft.facts.update(
@@ -210,11 +219,13 @@ class _Teller:
             self._tracking.log_text(self._run_id, self._asked.page(), "samples.html")
 
 
-def _save(model: "PeftModel", config: RunConfig, folder: Path) -> None:
+def _save(model: "PeftModel", fitted: "Fitted", config: RunConfig, folder: Path) -> None:
     # The path a base model was loaded from is this machine's affair.
     model.peft_config["default"].base_model_name_or_path = config.base_model
     # Left to decide by itself whether the embeddings changed, peft looks for the base model on the hub.
-    model.save_pretrained(folder / "adapter", safe_serialization=True, save_embedding_layers=False)
+    model.save_pretrained(
+        folder / "adapter", safe_serialization=True, save_embedding_layers=False, state_dict=fitted.learnt
+    )
     # peft's template of a card; all that it says is that path.
     (folder / "adapter" / "README.md").unlink(missing_ok=True)
 

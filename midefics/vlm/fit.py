@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from accelerate.utils import gather_object
 from transformers import PrinterCallback
 
@@ -21,6 +22,7 @@ from midefics.vlm.feed import batches, padding, ranks
 from midefics.vlm.frozen import digest, frozen_outputs
 from midefics.vlm.load import Loaded
 from midefics.vlm.ranks import first_of_each_machine
+from midefics.vlm.sharding import shard
 from midefics.vlm.speed import faster, settled
 from midefics.vlm.watch import Tell, Watcher
 
@@ -49,6 +51,8 @@ class Fitted(NamedTuple):
     """`step` with its `loss` and `learning_rate`, and its `validation_loss` where there was one."""
     kept_step: int
     """The step whose adapter the model has now."""
+    learnt: dict[str, torch.Tensor]
+    """That adapter, by the names of the model's parameters."""
 
 
 def fit(
@@ -88,18 +92,22 @@ def fit(
     waste = padding(learnable.lengths, batches(learnable.lengths, config, seed, 0), config)
     log.info("fit: %s steps of %s batches, %.2f %% padding", steps, config.batching, 100 * waste)
     watcher = Watcher(tell, config.divergence)
+    collate = _batches(loaded, [*learnable.samples, *watched.samples], config, folder)
+    if config.parallel == "fsdp":
+        shard(loaded)
     trainer = CheckpointedTrainer(
         config, watcher, keeper,
         model=loaded.model, args=arguments(config, steps, bool(len(watched)), seed, folder),
         train_dataset=learnable, eval_dataset=watched if len(watched) else None,
-        data_collator=_batches(loaded, [*learnable.samples, *watched.samples], config, folder),
+        data_collator=collate,
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     best = Best(trainer, config)
     trainer.add_callback(best)
     with faster(loaded, config):
         _train(trainer, best, keeper)
-    return _fitted(trainer, best.put_back(), waste, len(train) - len(learnable))
+    kept_step = best.put_back()
+    return _fitted(trainer, kept_step, waste, len(train) - len(learnable), trainer.learnt())
 
 
 def _train(trainer: CheckpointedTrainer, best: Best, keeper: Keeper | None) -> None:
@@ -123,7 +131,9 @@ def _stopped(trainer: CheckpointedTrainer, keeper: Keeper) -> str:
     return f"train: stopped at step {done} of {steps} ({why}); the same command goes on from there"
 
 
-def _fitted(trainer: CheckpointedTrainer, kept_step: int | None, waste: float, left_out: int) -> Fitted:
+def _fitted(
+    trainer: CheckpointedTrainer, kept_step: int | None, waste: float, left_out: int, learnt: dict[str, torch.Tensor]
+) -> Fitted:
     history: dict[int, dict[str, float]] = {}
     for entry in trainer.state.log_history:
         names = {"loss": "loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
@@ -137,7 +147,7 @@ def _fitted(trainer: CheckpointedTrainer, kept_step: int | None, waste: float, l
     unreadable = set(gather_object(sorted(trainer.unreadable)))
     return Fitted(
         step, first, last, trainer.watcher.tokens, trainer.seconds, waste, left_out, len(unreadable),
-        list(history.values()), step if kept_step is None else kept_step,
+        list(history.values()), step if kept_step is None else kept_step, learnt,
     )  # fmt: skip
 
 

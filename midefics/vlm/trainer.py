@@ -1,6 +1,7 @@
 """transformers' Trainer with our batches, and losses that are means over tokens wherever they are taken."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -38,6 +39,8 @@ class QloraTrainer(Trainer):
         self.unreadable: set[int] = set()
         """Indices of the samples skipped for their pictures."""
         super().__init__(callbacks=[watcher], **rest)
+        # The Trainer's word for a model whose weights are spread already: it only leaves them alone.
+        self.is_distributed_loading_by_transformers = config.parallel == "fsdp"
         # The loss predicts the next token, so a label at the first position would count and never be learnt.
         self._loss_shifts_labels = True
 
@@ -115,6 +118,10 @@ class QloraTrainer(Trainer):
         tokens = torch.tensor(sum(int(batch.pop("tokens")) for batch in samples), device=device)
         self.watcher.tokens += int(self.accelerator.reduce(tokens, "sum"))
         return samples, items
+
+    def _defer_fsdp_gradient_reduction(self) -> AbstractContextManager[None]:
+        """Gradients are spread after every batch: whole ones until the step's end would take what spreading saves."""
+        return nullcontext()
 
     def _take_out(self, inputs: dict[str, Any], samples: Samples) -> None:
         """Takes what is not the model's out of a batch."""
