@@ -16,8 +16,8 @@ from midefics.services import Services
 if TYPE_CHECKING:
     from midefics.bench.train_runs import Bench, Course
 
-TRAINED = 320
-"""Conversations to learn from: 20 steps of the notebook's."""
+TRAINED = 640
+"""Conversations to learn from: 40 steps of the notebook's."""
 BATCH, TOKENS = 16, 1024
 """Conversations in an optimizer step, and tokens that hold about as many: both recipes step equally far."""
 PADDED = 4000
