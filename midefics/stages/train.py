@@ -7,9 +7,13 @@ checkpoint and in its MLflow run, to the same adapter.
 import json
 import logging
 import time
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from PIL import Image
+
+from midefics.base_models import base_model
 from midefics.config import RunConfig
 from midefics.errors import DataError, ModelError
 from midefics.pictures import BROKEN
@@ -61,8 +65,10 @@ def run(
 def _train(config: RunConfig, dataset: Manifest, services: Services, ours: Ours) -> Manifest:
     from midefics.vlm.adapter import add_adapter
     from midefics.vlm.base import locate
+    from midefics.vlm.device import check_device
     from midefics.vlm.load import load_base
 
+    check_device(config.base_model)
     location = locate(config.base_model, services.settings.home, services.progress)
     loaded = add_adapter(load_base(*location), config.train.lora, config.seed)
     data = _samples(config, dataset, services, loaded)
@@ -163,8 +169,10 @@ def _samples(config: RunConfig, dataset: Manifest, services: Services, loaded: "
     splits: dict[str, list[Sample]] = {"train": [], "validation": [], "test": []}
     held_out: list[Row] = []
     dropped = unreadable = 0
+    side = base_model(config.base_model).image_size
     for row in services.storage.rows(dataset):
         if row.split in ("train", "validation") and row.turns:
+            _refuse_shrunk(row, side, config.base_model)
             pieces = [row.turns] if config.train.sample == "conversation" else [(turn,) for turn in row.turns]
             for piece in pieces:
                 if made := _encoded(row, piece, config, loaded):
@@ -178,6 +186,20 @@ def _samples(config: RunConfig, dataset: Manifest, services: Services, loaded: "
             f"dataset {dataset.digest[:16]} has no training rows; assemble it with a smaller assemble.test_share"
         )
     return _Samples(splits["train"], splits["validation"], dropped, unreadable, held_out)
+
+
+def _refuse_shrunk(row: Row, side: int, name: str) -> None:
+    """A picture that ingest made smaller than the model sees it was made for another base model."""
+    try:
+        with Image.open(BytesIO(row.image)) as picture:
+            stored = max(picture.size)
+    except BROKEN:
+        return  # told of where it is decoded
+    if stored < min(side, max(row.width, row.height)):
+        raise DataError(
+            f"the data set was made for another base model: {row.id} is stored with {stored} pixels, {name} sees {side} "
+            f"and the archive's picture has {max(row.width, row.height)}; run ingest with ingest.image_size={side} or more"
+        )
 
 
 def _encoded(row: Row, turns: "Sequence[Turn]", config: RunConfig, loaded: "Loaded") -> "tuple[Encoded, int] | None":
