@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 Scalar = str | int | float | bool | None
 Role = Literal["train", "evaluation"]
 Split = Literal["train", "validation", "test"]
-Kind = Literal["images", "validated", "conversations", "dataset", "adapter", "evaluation", "registration", "promotion"]
+Kind = Literal[
+    "images", "validated", "conversations", "dataset", "adapter", "evaluation", "base", "registration", "promotion"
+]
 AnyPath = Annotated[
     Path, PlainSerializer(lambda path: os.fsencode(path).decode(errors="backslashreplace"), when_used="json")
 ]
@@ -80,6 +82,8 @@ class Row(Record):
     licence: str
     attribution: str
     turns: tuple[Turn, ...] = ()
+    text_only: tuple[Turn, ...] = ()
+    """Turns about a term that the row names, which need no image and are learnt without it."""
     writer: str = ""
     """Who wrote the turns: a model's name, `offline` for the template writer, `archive` for the archive itself."""
     prompt_version: str = ""

@@ -9,7 +9,8 @@ from midefics.base_models import BASE_MODELS
 from midefics.config import RunConfig
 from midefics.errors import BusyError, DataError, MideficsError, ModelError
 from midefics.records import Turn
-from midefics.stages.train import _refuse_shrunk, run
+from midefics.stages.train import run
+from midefics.stages.training_samples import refuse_shrunk
 from midefics.vlm.device import Gpu, check_device, require
 from tests.rows import make_row, make_services, picture, stored
 
@@ -50,7 +51,7 @@ def test_training_without_a_gpu_fails_before_it_loads(tmp_path: Path) -> None:
 def test_pictures_that_ingest_shrank_for_another_model_are_refused() -> None:
     large = {"width": 640, "height": 480}
     with pytest.raises(DataError, match=r"ISIC_0000003 is stored with 160 pixels, idefics-9b-instruct sees 224"):
-        _refuse_shrunk(make_row(3, image=picture(0, (160, 120)), **large), 224, "idefics-9b-instruct")
+        refuse_shrunk(make_row(3, image=picture(0, (160, 120)), **large), 224, "idefics-9b-instruct")
     for fine in (picture(0, (224, 160)), picture(0, (300, 10)), b"no picture"):
-        _refuse_shrunk(make_row(3, image=fine, **large), 224, "idefics-9b-instruct")
-    _refuse_shrunk(make_row(3, image=picture(0, (160, 120)), width=160, height=120), 224, "idefics-9b-instruct")
+        refuse_shrunk(make_row(3, image=fine, **large), 224, "idefics-9b-instruct")
+    refuse_shrunk(make_row(3, image=picture(0, (160, 120)), width=160, height=120), 224, "idefics-9b-instruct")

@@ -171,6 +171,14 @@ def test_answers_do_not_depend_on_their_neighbours(loaded: Loaded) -> None:
     assert answers(loaded, prompts, 3, 12) == [answers(loaded, [prompt], 1, 12)[0] for prompt in prompts]
 
 
+def test_answers_are_greedy_whatever_the_model_is_published_with(folder: Path) -> None:
+    loaded = load_base(folder)
+    prompts = [Prompt(turn.question, picture(size)) for turn, size in ASKED]
+    plain = answers(loaded, prompts, 3, 12)
+    loaded.model.generation_config.update(repetition_penalty=5.0, temperature=0.1, do_sample=True, top_k=3)
+    assert answers(loaded, prompts, 3, 12) == plain
+
+
 def test_every_checkpointed_layer_is_a_block_of_the_family(loaded: Loaded) -> None:
     layers = {
         type(module).__name__ for module in loaded.model.modules() if isinstance(module, GradientCheckpointingLayer)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from PIL import Image
+from transformers.models.smolvlm.processing_smolvlm import DEFAULT_CHAT_TEMPLATE
 
 from midefics.errors import ModelError
 from midefics.records import Turn
@@ -29,9 +30,10 @@ QWEN_REST = [
 # A view takes 2 tokens; 64 by 32 pixels become 32 by 16, two tiles of 16 in a row. Qwen's 1,024 pixels in multiples of 8 make
 # 40 by 16, which are 10 by 4 patches, four of them one token.
 TILED = [FAKE, "<row_1_col_1>", IMAGE, IMAGE, FAKE, "<row_1_col_2>", IMAGE, IMAGE, "\n", "\n"]
+SPELT = [FAKE, *"<row_1_col_1>", IMAGE, IMAGE, FAKE, *"<row_1_col_2>", IMAGE, IMAGE, "\n", "\n"]
 SEEN = {
     "tiny-idefics2": ["<s>", *"User:", FAKE, IMAGE, IMAGE, FAKE, " ", "q", END, *IDEFICS_REST],
-    "tiny-idefics3": ["<|begin_of_text|>", *"User:", *TILED, FAKE, WHOLE, IMAGE, IMAGE, FAKE, "q", END, *IDEFICS_REST],
+    "tiny-idefics3": ["<|begin_of_text|>", *"User:", *SPELT, FAKE, *WHOLE, IMAGE, IMAGE, FAKE, "q", END, *IDEFICS_REST],
     "tiny-smolvlm": ["<|im_start|>", *"User:", *TILED, FAKE, WHOLE, IMAGE, IMAGE, FAKE, "q", END, *IDEFICS_REST],
     "tiny-qwen2.5-vl": [
         *(*SYSTEM, "<|im_start|>", *"user\n", "<|vision_start|>", *["<|image_pad|>"] * 10, "<|vision_end|>", "q"),
@@ -109,6 +111,34 @@ def test_a_question_is_the_beginning_of_what_was_trained_on(spoken: Spoken) -> N
     assert spoken.tokens(whole[len(asked) :]) == LAST[spoken.name]
 
 
+@pytest.mark.parametrize("spoken", ["tiny-smolvlm"], indirect=True)
+def test_the_template_that_smolvlm_publishes_says_the_same(spoken: Spoken) -> None:
+    spoken.processor.tokenizer.chat_template = DEFAULT_CHAT_TEMPLATE
+    assert spoken.tokens(spoken.encode(TURNS, WIDE).input_ids) == SEEN[spoken.name]
+    assert spoken.tokens(spoken.encode(TURNS, None).input_ids) == UNSEEN[spoken.name]
+
+
+def test_a_template_of_the_tokenizers_own_is_kept(spoken: Spoken) -> None:
+    spoken.processor.tokenizer.chat_template = (
+        "{% for message in messages %}{{ message['content'][-1]['text'] + ' | ' + eos_token }}{% endfor %}"
+    )
+    end = spoken.processor.tokenizer.eos_token
+    first = (
+        ["<s>"] if spoken.name == "tiny-idefics2" else ["<|begin_of_text|>"] if spoken.name == "tiny-idefics3" else []
+    )
+    encoded = spoken.encode(TURNS[:1], None)
+    assert spoken.tokens(encoded.input_ids) == [*first, *"q | ", end, *"a | ", end]
+    assert spoken.tokens([label for label in encoded.labels if label != IGNORED]) == [*"a | ", end]
+
+
+def test_a_template_that_ends_no_answer_is_refused(spoken: Spoken) -> None:
+    spoken.processor.tokenizer.chat_template = (
+        "{% for message in messages %}{{ message['content'][-1]['text'] }}{% endfor %}"
+    )
+    with pytest.raises(ModelError, match="ends an answer with no control token"):
+        spoken.encode(TURNS[:1], None)
+
+
 def test_control_tokens_in_peoples_words_stay_text(spoken: Spoken) -> None:
     tokenizer = spoken.processor.tokenizer
     every = "".join(token.content for token in tokenizer.added_tokens_decoder.values()) + "\ue0001\ue001"
@@ -118,6 +148,16 @@ def test_control_tokens_in_peoples_words_stay_text(spoken: Spoken) -> None:
     assert [token for token in hostile.input_ids if token in control] == [token for token in plain if token in control]
     said = "".join(spoken.tokens([label for label in hostile.labels if label != IGNORED and label not in control]))
     assert said.strip() == every
+
+
+def test_added_tokens_that_are_not_special_stay_text_in_peoples_words(spoken: Spoken) -> None:
+    tokenizer = spoken.processor.tokenizer
+    tokenizer.add_tokens(["<tool>", "<tool>r"])
+    words = "q<tool>r <tool><tool>"
+    assert tokenizer.convert_tokens_to_ids("<tool>") in tokenizer(words, split_special_tokens=True)["input_ids"]
+    encoded = spoken.encode([Turn(question=words, answer=words)], None)
+    assert not {"<tool>", "<tool>r"} & set(spoken.tokens(encoded.input_ids))
+    assert words in "".join(spoken.tokens([label for label in encoded.labels if label != IGNORED]))
 
 
 def test_answers_end_where_the_template_ends_them(spoken: Spoken) -> None:

@@ -9,12 +9,12 @@ import torch
 from midefics.config import LoraConfig, RunConfig, TrainConfig
 from midefics.errors import ModelError
 from midefics.records import Row, Turn
-from midefics.stages import train
+from midefics.stages.training_samples import TrainingSamples, training_samples
 from midefics.vlm.adapter import add_adapter
 from midefics.vlm.batch import Batches, Samples
 from midefics.vlm.chat import IGNORED
 from midefics.vlm.collate import Sample
-from midefics.vlm.fit import Fitted, fit
+from midefics.vlm.fit import Fitted, fit, planned_steps
 from midefics.vlm.load import Loaded, load_base
 from midefics.vlm.twins import build
 from tests.rows import make_row, make_services, picture, stored
@@ -57,6 +57,15 @@ def test_accumulating_less_in_larger_batches_gives_the_same_weights(tiny_base: P
     for other in runs[1:]:
         assert other.losses == pytest.approx(runs[0].losses, rel=1e-5)
         assert float((other.weights - runs[0].weights).abs().max()) < 1e-5
+
+
+def test_an_epoch_on_two_ranks_has_half_as_many_steps(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = TrainConfig(batch_size=2, accumulation=3)
+    given = samples(load_base(tiny_base), 22)
+    assert planned_steps(given, config) == 4
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert planned_steps(given, config) == 2
+    assert planned_steps(given, config.model_copy(update={"max_steps": 7})) == 7
 
 
 @pytest.mark.parametrize("batching", ["fixed", "packed"])
@@ -132,10 +141,10 @@ def test_a_sample_with_nothing_to_learn_is_left_out_and_counted(tiny_base: Path,
         run(tiny_base, tmp_path, everything)
 
 
-def read(tmp_path: Path, loaded: Loaded, rows: list[Row], **values: object) -> train._Samples:
+def read(tmp_path: Path, loaded: Loaded, rows: list[Row], **values: object) -> TrainingSamples:
     services = make_services(tmp_path)
     content = {"name": "x", "base_model": "tiny-idefics", "sources": {"isic": {"path": "none"}}, "train": values}
-    return train._samples(RunConfig.model_validate(content), stored(services, "dataset", rows), services, loaded)
+    return training_samples(RunConfig.model_validate(content), stored(services, "dataset", rows), services, loaded)
 
 
 def test_turns_that_do_not_fit_are_counted_and_a_first_one_that_does_not_is_named(

@@ -1,4 +1,4 @@
-"""The workarounds for the libraries' faults: each has a test that fails when upstream no longer needs it."""
+"""A loaded base model: how its weights lie, what it loses, and what it answers."""
 
 import io
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import bitsandbytes as bnb
 import pytest
 import torch
-from transformers import IdeficsForVisionText2Text
+from PIL import Image
 
 from midefics.errors import ModelError
 from midefics.records import Turn
 from midefics.vlm.chat import IGNORED
-from midefics.vlm.collate import Sample
+from midefics.vlm.collate import Sample, opened, size_of
 from midefics.vlm.families import FAMILIES
 from midefics.vlm.generate import Prompt, answers
 from midefics.vlm.load import load_base
@@ -33,13 +33,6 @@ def test_base_is_in_nf4_with_double_quantisation_and_frozen(tiny_base: Path) -> 
     assert {layer.weight.quant_type for layer in layers} == {"nf4"}
     assert all(layer.weight.compress_statistics for layer in layers)
     assert not any(parameter.requires_grad for parameter in model.parameters())
-
-
-def test_upstream_still_crashes_on_labels_with_added_tokens(tiny_base: Path) -> None:
-    loaded = load_base(tiny_base)
-    unmended = IdeficsForVisionText2Text.from_pretrained(tiny_base)
-    with pytest.raises(RuntimeError, match="invalid for input of size"):
-        unmended(**batch(loaded.processor))
 
 
 def test_loss_is_the_cross_entropy_of_the_answers_tokens_alone(tiny_base: Path) -> None:
@@ -88,9 +81,16 @@ def test_a_missing_base_is_one_clear_error(tmp_path: Path) -> None:
         load_base(tmp_path / "nowhere")
 
 
-def test_pictures_are_decoded_as_the_models_own_processor_does(tiny_base: Path) -> None:
-    from PIL import Image
+def test_a_picture_lying_on_its_side_is_set_upright() -> None:
+    lying, file = Image.open(io.BytesIO(jpeg((64, 48)))), io.BytesIO()
+    exif = lying.getexif()
+    exif[0x0112] = 6  # turned a quarter
+    lying.save(file, "JPEG", exif=exif)
+    assert size_of(file.getvalue()) == opened(file.getvalue()).size == (48, 64)
+    assert size_of(jpeg((64, 48))) == opened(jpeg((64, 48))).size == (64, 48)
 
+
+def test_pictures_are_decoded_as_the_models_own_processor_does(tiny_base: Path) -> None:
     processor = load_base(tiny_base).processor
     ours = IDEFICS.collate([Sample([1], [1], jpeg())], processor, "right")["pixel_values"]
     theirs = processor.image_processor(Image.open(io.BytesIO(jpeg())).convert("RGB"), return_tensors="pt")

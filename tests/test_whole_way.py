@@ -66,8 +66,31 @@ def test_the_version_holds_safetensors_and_says_what_it_was_made_of(home: Path) 
     assert len(version.tags["dataset_digest"]) == 64
     assert client.get_run(version.run_id).info.status == "FINISHED"
     files = [path.name for path in (home / "mlflow" / "artifacts").rglob("*") if path.is_file()]
-    assert {"adapter_model.safetensors", "model.safetensors"} <= set(files)
+    assert "adapter_model.safetensors" in files
     assert not [name for name in files if name.endswith((".bin", ".pt", ".pkl"))]
+
+
+def test_another_version_shares_the_base_of_the_first(home: Path) -> None:
+    again = midefics(home, "register", "--config", "demo", "--json")
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert json.loads(again.stdout.splitlines()[-1])["facts"]["version"] == "2"
+    versions = [path for path in (home / "mlflow" / "artifacts").rglob("*.safetensors") if "artifacts" in path.parts]
+    assert {path.name for path in versions} == {"adapter_model.safetensors"}
+    assert len(list((home / "data" / "base").rglob("model.safetensors"))) == 1
+
+
+def test_a_version_is_exported_with_its_difference_from_what_was_trained(home: Path) -> None:
+    folder = home / "export"
+    done = midefics(
+        home, "export-model", "models:/midefics@champion", str(folder), "--questions", "6", "--json",
+        "--max-exact-match-loss", "1", "--max-nll-difference", "1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["format"], told["questions"]) == ("merged-bf16", 6)
+    assert told == json.loads((folder / "difference.json").read_text())
+    refused = midefics(home, "export-model", "models:/midefics@champion", str(folder))
+    assert "is not empty" in refused.stderr
 
 
 def test_training_again_gives_the_same_adapter(home: Path) -> None:

@@ -17,7 +17,7 @@ from midefics.errors import ConfigError
 from midefics.records import Record
 from midefics.services import Services
 
-BENCHMARKS = ("data", "grounding", "label", "validation")
+BENCHMARKS = ("data", "grounding", "label", "train", "validation")
 REPETITIONS = 3
 NOTEBOOK, BOUND = "the notebook's way", "the bound"
 
@@ -78,8 +78,14 @@ def best_rates(ways: Mapping[str, Callable[[], object]], units: float) -> dict[s
     return {name: units / taken for name, taken in seconds.items()}
 
 
-def report(name: str, as_json: bool, services: Services) -> int:
+def report(name: str, as_json: bool, services: Services, **options: str) -> int:
     """Runs one benchmark or all, prints their figures as they come, and returns 1 where a goal is missed.
+
+    Args:
+        name: of a benchmark, or `all`.
+        as_json: prints one JSON list at the end instead.
+        services: the machine's.
+        options: given to the one benchmark that knows them.
 
     Raises:
         ConfigError: there is no benchmark of this name.
@@ -87,7 +93,12 @@ def report(name: str, as_json: bool, services: Services) -> int:
     if name not in (*BENCHMARKS, "all"):
         raise ConfigError(f"bench {name}: expected one of {', '.join(BENCHMARKS)}, all")
     told = []
-    for figure in (figure for one in BENCHMARKS if name in (one, "all") for figure in _measured(one, services)):
+    for figure in (
+        figure
+        for one in BENCHMARKS
+        if name in (one, "all")
+        for figure in _measured(one, services, options if name == one else {})
+    ):
         told.append(figure.told())
         if not as_json:
             _print(figure)
@@ -96,8 +107,8 @@ def report(name: str, as_json: bool, services: Services) -> int:
     return 0 if all(figure["holds"] for figure in told) else 1
 
 
-def _measured(name: str, services: Services) -> Iterator[Figure]:
-    figures: Iterator[Figure] = import_module(f"midefics.bench.{name}").measure(services)
+def _measured(name: str, services: Services, options: Mapping[str, str]) -> Iterator[Figure]:
+    figures: Iterator[Figure] = import_module(f"midefics.bench.{name}").measure(services, **options)
     return figures
 
 

@@ -1,16 +1,17 @@
-"""A data set as others may have it."""
+"""A data set as others may have it, and a model to carry away."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from midefics.commands.options import AsJson, Debug, out
+from midefics.commands.options import AsJson, Debug, ProgressFile, out
 from midefics.config import load_settings
 from midefics.errors import DataError
 from midefics.exports import Shape
 from midefics.services import Services
+from midefics.services.progress import Progress
 
 app = typer.Typer()
 
@@ -44,3 +45,41 @@ def export(
     out.print(f"{result.rows:,} images in {folder}")
     for name, count in sorted(result.left_out.items()):
         out.print(f"{count:,} left out, they may not be passed on: {name}")
+
+
+@app.command("export-model")
+def export_model(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="models:/midefics@champion, models:/midefics/3, or an adapter's manifest."
+        ),
+    ],
+    folder: Annotated[Path, typer.Argument(help="Where to; a new folder.")],
+    shape: Annotated[
+        Literal["merged-bf16", "merged-int8", "merged-nf4", "bundle"],
+        typer.Option("--format", help="One model in 16, 8 or 4 bits, or base and adapter side by side."),
+    ] = "merged-bf16",
+    max_exact_match_loss: Annotated[
+        float, typer.Option("--max-exact-match-loss", min=0, help="Refuse what loses more of the right answers.")
+    ] = 0.02,
+    max_nll_difference: Annotated[
+        float, typer.Option("--max-nll-difference", min=0, help="Refuse what loses more nats per token.")
+    ] = 0.02,
+    questions: Annotated[int, typer.Option("--questions", min=1, help="Held-out questions to measure on.")] = 100,
+    as_json: AsJson = False,
+    progress_file: ProgressFile = None,
+    debug: Debug = False,
+) -> None:
+    """Write a trained model as a folder that loads without the hub, with its measured distance from what was trained."""
+    del debug
+    from midefics.stages.export_model import Limits
+    from midefics.stages.export_model import export_model as exported
+
+    limits = Limits(max_exact_match_loss, max_nll_difference, questions)
+    found = exported(model, folder, shape, limits, Services(load_settings(), Progress(progress_file)))
+    if as_json:
+        print((folder / "difference.json").read_text(encoding="utf-8").replace("\n", ""))
+        return
+    out.print(f"{shape} in {folder}: {found.nll:+.4f} nats per token, KL {found.kl:.5f}, {found.answers_changed} of "
+              f"{found.questions} answers changed, exact match {found.exact_match_reference:.3f} to {found.exact_match_export:.3f}")  # fmt: skip

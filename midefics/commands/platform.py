@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -52,7 +52,10 @@ def down(debug: Debug = False) -> None:
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="data, grounding, label, validation, or all.")] = "all",
+    name: Annotated[str, typer.Argument(help="data, grounding, label, train, validation, or all.")] = "all",
+    shape: Annotated[
+        Literal["tiny", "9b"], typer.Option(help="train: the tiny base, or random weights in the shape of IDEFICS-9b.")
+    ] = "tiny",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -60,4 +63,4 @@ def bench(
     del debug
     from midefics.bench import report
 
-    raise typer.Exit(report(name, as_json, Services(load_settings())))
+    raise typer.Exit(report(name, as_json, Services(load_settings()), **({"shape": shape} if name == "train" else {})))

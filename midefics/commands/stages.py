@@ -131,7 +131,7 @@ def assemble(
 
 @app.command(
     help=f"{STAGES['train'].summary}\n\nNeeds: dataset. Makes: adapter. Killed or stopped (SIGTERM, exit code 75), it goes on "
-    "from its newest checkpoint when it is called again; called while another process trains the same, it follows that one."
+    "from its newest checkpoint when it is called again; called while another process trains the same, it follows that one. `--plan` tells memory, hours and dollars, and trains nothing."
 )
 def train(
     manifests: Manifests = None,
@@ -139,6 +139,14 @@ def train(
     source: Sources = None,
     only: Only = None,
     set_: Sets = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Tell what it will take, before anything is loaded.")] = False,
+    gpu: Annotated[
+        list[str] | None, typer.Option("--gpu", metavar="NAME", help="With --plan: only for this GPU; repeatable.")
+    ] = None,
+    usd_per_hour: Annotated[
+        list[str] | None,
+        typer.Option("--usd-per-hour", metavar="[GPU=]X", help="With --plan: the rate that dollars are told at."),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away the checkpoints of the same training.")] = False,
     outlive: Annotated[
         float | None,
@@ -153,11 +161,17 @@ def train(
     progress_file: ProgressFile = None,
     debug: Debug = False,
 ) -> None:
-    """Trains the adapter."""
+    """Trains, or tells what that would take."""
     del debug
     started = time.monotonic()
     services, chosen = Services(load_settings(), Progress(progress_file)), chosen_config(config, source, only, set_)
     given = inputs("train", chosen, manifests, services)
+    if plan:
+        from midefics.commands.plan import tell_plan
+
+        dataset = next((one for one in given if one.kind == "dataset"), None)
+        tell_plan(chosen, dataset, services, gpu or [], usd_per_hour or [], as_json)
+        return
     options = {"fresh": "yes" if fresh else None, "outlive_s": str(outlive) if outlive else None}
     tell(run_stage("train", chosen, given, services, **options), as_json, time.monotonic() - started)
 

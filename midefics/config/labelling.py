@@ -57,6 +57,9 @@ class LabelConfig(Record):
     max_bad_share: Probability = 0.25
     """Fail when a larger share of the answers can't be parsed, say what the metadata don't support, or had to be given up."""
     modelcall_share: Probability = 0.0
-    """Of the images that a classifier of the catalogue fits, so many get a conversation that calls it; composed, not asked for."""
+    """Of the images that a classifier of the catalogue fits, so many get a conversation that calls it. What the classifier
+    finds is decided by code; the turns round it are written by the model, or by code where there is none."""
+    text_only_share: Probability = 0.0
+    """Of the images to train on, so many bring turns about a term of medicine besides, which are learnt without the image."""
     max_same_question_share: Probability = 0.25
     """Of a model's conversations, so many may ask (nearly) the same; later ones lose that turn, but never their first."""

@@ -27,6 +27,8 @@ from midefics.services.prices import price_of
 from midefics.services.progress import Counter, Progress
 from midefics.services.refusals import explained
 from midefics.services.spending import LedgerBudget
+from midefics.services.structured import JSON_OBJECT, WEAKEST, refuses_format, weakened
+from midefics.services.structured import NAME as NAME_OF_FORMAT
 
 if TYPE_CHECKING:
     from openai.types import Batch as Told
@@ -62,6 +64,8 @@ class BatchDesk:
         """Calls that handed in, looked or fetched."""
         self.answers: list[Answer] = []
         self.problems: dict[str, str] = {}
+        self._weaker = 0
+        """How often the service has refused a format, see `structured`."""
         self._config, self._ledger, self._budget = config, ledger, budget
         self._records = BatchRecords(ledger.engine)
         key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none-needed"
@@ -133,7 +137,7 @@ class BatchDesk:
         except Exception:
             self._records.update(name, "void")
             raise
-        content = io.BytesIO("".join(f"{_line(request)}\n" for request in lines).encode())
+        content = io.BytesIO("".join(f"{_line(request, self._weaker)}\n" for request in lines).encode())
         file = self._call(lambda: self._client.files.create(file=(f"{name}.jsonl", content), purpose="batch"))
         told = self._call(
             lambda: self._client.with_options(max_retries=0).batches.create(
@@ -170,7 +174,9 @@ class BatchDesk:
                 "%s takes no batch of %s requests at present; the next is half of it", self.base_url, len(lines)
             )
             return
-        answers = [answer for line in self._results(told) if (answer := self._read(line, lines))]
+        results = list(self._results(told))
+        self._weaker += any(_refuses_format(line) for line in results) and self._weaker < WEAKEST
+        answers = [answer for line in results if (answer := self._read(line, lines))]
         for answer in answers:
             self._ledger.put(answer)
             self.problems.pop(answer.key, None)
@@ -284,10 +290,17 @@ async def _preflight(settings: Settings, config: LabelConfig) -> str:
         return (await preflight(client, base_url, (config.model, *config.successors))).model
 
 
-def _line(request: Request) -> str:
+def _line(request: Request, weaker: int) -> str:
     body = request.model_dump(include={"model", "messages", "temperature", "max_tokens"})
-    body["response_format"] = {"type": "json_object"}
+    if asked := weakened(request.response_format or JSON_OBJECT, weaker):
+        body[NAME_OF_FORMAT] = asked
     return json.dumps({"custom_id": request.key, "method": "POST", "url": ENDPOINT, "body": body}, ensure_ascii=False)
+
+
+def _refuses_format(line: dict[str, Any]) -> bool:
+    response = line.get("response") or {}
+    error = (response.get("body") or {}).get("error") or {}
+    return refuses_format(response.get("status_code"), error.get("param"), str(error.get("message")))
 
 
 def _json_lines(text: str) -> Iterator[dict[str, Any]]:

@@ -77,7 +77,7 @@ def read(request: Request, *answers: Answer) -> Written:
     except ValueError as problem:
         return Written((), "unreadable answer", f"{problem}: {text}"[:MAX_DETAIL])
     if objection := request.objection(turns):
-        return Written((), UNGROUNDED, objection.detail)
+        return Written((), objection.reason, objection.detail)
     return Written(turns, labelling=_labelling(answers))
 
 

@@ -37,6 +37,7 @@ from midefics.services.refusals import (
     passes,
     said,
 )
+from midefics.services.structured import JSON_OBJECT, NAME, Format, refuses_format, weakened
 
 if TYPE_CHECKING:
     import httpx2
@@ -59,6 +60,8 @@ class Objection(NamedTuple):
     """For the quarantine: no word of what was said."""
     told: str
     """For the model, which is asked for repair once."""
+    reason: str = "not grounded"
+    """Of the quarantine, a short stable code."""
 
 
 Check = Callable[[tuple[Turn, ...]], Objection | None]
@@ -75,6 +78,8 @@ class Request(Record):
     max_tokens: int
     prompt_version: str
     input_digest: Digest
+    response_format: Format | None = None
+    """What shape of answer is asked for; a JSON object where unset."""
     check: Check | None = Field(None, exclude=True, repr=False)
     """What the answer's conversation must pass beside being readable; no part of the request itself."""
 
@@ -84,19 +89,22 @@ class Request(Record):
 
     @property
     def key(self) -> str:
-        """SHA-256 of the canonical request.
+        """SHA-256 of the canonical request, as it is asked first: what a service refuses of it is left out later.
 
         The address is part of it: what a proxy or a mock said under a model's name is never taken for that model's
         answer. So is the input's digest: two images with equal metadata are two questions, and get two conversations.
         """
         content = self.model_dump(exclude={"prompt_version"})
+        if self.response_format in (None, JSON_OBJECT):  # what was always asked for is no part: old answers hold
+            del content["response_format"]
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     @property
     def tokens(self) -> int:
         """What it takes from a limit on tokens, about: four bytes a token as it is sent, and the most it may answer."""
         sent = json.dumps(self.messages, ensure_ascii=False).encode()
-        return len(sent) // CHARACTERS_PER_TOKEN + _AROUND + self.max_tokens
+        schema = json.dumps(self.response_format) if self.response_format else ""
+        return (len(sent) + len(schema)) // CHARACTERS_PER_TOKEN + _AROUND + self.max_tokens
 
 
 _AROUND = 30
@@ -136,6 +144,8 @@ class Chat:
         self._last_answer = time.monotonic()
         self._offered: tuple[str, ...] = ()
         self._unsupported: set[str] = set()
+        self._weaker = 0
+        """How often the service has refused a format, see `structured`."""
         self._calling: set[asyncio.Task[None] | None] = set()
         """Workers whose request is on the wire."""
         self._stopping = False
@@ -265,7 +275,7 @@ class Chat:
                 if time.monotonic() + pause - self._last_answer > PATIENCE_S:
                     raise
             except openai.BadRequestError as error:
-                if not self._adapts(error, body):
+                if not self._adapts(error, body, request):
                     raise
             finally:
                 self._gate.leave(turn)
@@ -289,14 +299,22 @@ class Chat:
 
     def _body(self, request: Request) -> dict[str, Any]:
         body = request.model_dump(include={"model", "messages", "temperature", "max_tokens"})
-        body["response_format"] = {"type": "json_object"}
+        if asked := weakened(request.response_format or JSON_OBJECT, self._weaker):
+            body[NAME] = asked
         for name in self._unsupported & body.keys():
             value = body.pop(name)
             if name in RENAMED:
                 body[RENAMED[name]] = value
         return body
 
-    def _adapts(self, error: "openai.BadRequestError", body: dict[str, Any]) -> bool:
+    def _adapts(self, error: "openai.BadRequestError", body: dict[str, Any], request: Request) -> bool:
+        if NAME in body and refuses_format(error.status_code, error.param, str(error.body or error)):
+            if body == self._body(request):  # else another request, under way at the same time, has learnt it
+                log.warning(
+                    "%s does not take %s for %s; asking for less", self.base_url, body[NAME]["type"], body["model"]
+                )
+                self._weaker += 1
+            return True
         # Newer models refuse `temperature` and `max_tokens` and say so; the answer is filed under what was asked for.
         if error.code not in UNSUPPORTED or error.param not in OPTIONAL or error.param not in body:
             return False

@@ -81,11 +81,7 @@ class Draft:
 
     def digest(self) -> str:
         """What the manifest would say now: of the rows, the quarantine and the files so far."""
-        content = self._hash.copy()
-        for file in self._files():
-            if file.suffix != ".parquet" and file.name != QUARANTINE:
-                content.update(f"{file.relative_to(self.path).as_posix()}:{file_digest(file)}\n".encode())
-        return content.hexdigest()
+        return _with_files(self._hash.copy(), self.path)
 
     def close(self) -> Manifest:
         """Writes the last parts and the manifest."""
@@ -168,6 +164,20 @@ class Storage:
                 f"{manifest.kind} {manifest.digest[:16]} is not in {self.store.address()}; run the stage that makes it again"
             )
         return path
+
+    def checked_folder(self, manifest: Manifest) -> Path:
+        """The same, of an output that is files alone, after every byte of them was read and compared with its digest.
+
+        Raises:
+            StorageError: they are gone, or not what was stored.
+        """
+        folder = self.folder(manifest)
+        found = _with_files(hashlib.sha256(manifest.kind.encode()), folder)
+        if found != manifest.digest:
+            raise StorageError(
+                f"{folder}: its files have digest {found[:16]}, not {manifest.digest[:16]}; they were changed"
+            )
+        return folder
 
     def rows(self, manifest: Manifest) -> Iterator[Row]:
         """Reads an output's rows, a batch in memory at a time: in their order, those of a data set split by split.
@@ -279,6 +289,13 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _with_files(content: "hashlib._Hash", folder: Path) -> str:
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        if file.suffix != ".parquet" and file not in (folder / QUARANTINE, folder / MANIFEST):
+            content.update(f"{file.relative_to(folder).as_posix()}:{file_digest(file)}\n".encode())
+    return content.hexdigest()
 
 
 def _as_file(manifest: Manifest) -> bytes:

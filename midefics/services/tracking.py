@@ -87,7 +87,7 @@ class Tracking:
         found = self.client.get_experiment_by_name(experiment)
         if found:
             search = partial(self.client.search_runs, [found.experiment_id], "attributes.status = 'RUNNING'")
-            for run in list(_all_pages(search)):
+            for run in list(all_pages(search)):
                 yield run.info.run_id, dict(run.data.tags)
 
     def last_step(self, run_id: str, figure: str) -> int:
@@ -170,13 +170,30 @@ class Tracking:
 
         try:
             found: dict[str, list[ModelVersion]] = {
-                model.name: [] for model in _all_pages(self.client.search_registered_models)
+                model.name: [] for model in all_pages(self.client.search_registered_models)
             }
-            for version in _all_pages(self.client.search_model_versions):
+            for version in all_pages(self.client.search_model_versions):
                 found.setdefault(version.name, []).append(version)
         except (MlflowException, SQLAlchemyError) as error:
             raise ServiceError(f"MLflow at {self.uri} does not answer ({str(error).splitlines()[0]})") from error
         return found
+
+    def version(self, model_uri: str) -> "ModelVersion":
+        """The version that `models:/NAME@ALIAS` or `models:/NAME/VERSION` names.
+
+        Raises:
+            ModelError: there is none.
+        """
+        from mlflow import MlflowException
+
+        name, at, alias = model_uri.removeprefix("models:/").partition("@")
+        try:
+            if at:
+                return self.client.get_model_version_by_alias(name, alias)
+            name, _, number = name.partition("/")
+            return self.client.get_model_version(name, number)
+        except MlflowException as error:
+            raise ModelError(f"{model_uri}: {error.message.splitlines()[0]}") from error
 
     def alias(self, model_name: str, alias: str) -> str | None:
         """The version an alias points to."""
@@ -214,7 +231,8 @@ class Tracking:
         return str(model.predict([{"image": encoded, "question": question}])[0])
 
 
-def _all_pages(search: Callable[..., Any]) -> Iterator[Any]:
+def all_pages(search: Callable[..., Any]) -> Iterator[Any]:
+    """What a search of MLflow finds, page by page."""
     token: str | None = None
     while True:
         page = search(max_results=200, page_token=token)

@@ -13,6 +13,7 @@ from midefics.errors import DataError
 from midefics.evidence.report import pick_examples, write_report
 from midefics.evidence.scores import Answered, normalised
 from midefics.evidence.summary import summary
+from midefics.model_calls import is_response
 from midefics.records import Manifest, Row
 from midefics.services import Services
 
@@ -71,7 +72,12 @@ def _questions(rows: list[Row], config: RunConfig) -> Iterator[Question]:
     """Every turn of the test split, or an even sample; each with a partner image of the same source, another group."""
     held_out = [row for row in rows if row.split == "test" and row.turns]
     partners = _partners(held_out, config.seed)
-    every = [Question(row, turn.question, turn.answer, partners[row.id]) for row in held_out for turn in row.turns]
+    every = [
+        Question(row, turn.question, turn.answer, partners[row.id])
+        for row in held_out
+        for turn in row.turns
+        if not is_response(turn.question)  # it belongs to the call before it, whose answer would give it away
+    ]
     most = config.evaluate.max_questions or len(every)
     kept = {round(position * len(every) / most) for position in range(most)} if most < len(every) else range(len(every))
     return (question for index, question in enumerate(every) if index in kept)

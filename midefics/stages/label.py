@@ -4,31 +4,31 @@ The writer is a model behind the OpenAI protocol where the settings name a key o
 which fills templates and is no language model. Rows that bring their own turns pass through.
 """
 
-import hashlib
-import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from midefics.config import RunConfig
+from midefics.config import LabelConfig, RunConfig
+from midefics.definitions import VERSION as DEFINITIONS_VERSION
+from midefics.definitions import defining
 from midefics.errors import DataError
-from midefics.grounding import kinds, problems, told
 from midefics.grounding.repetition import Questions
 from midefics.model_calls import compose
-from midefics.prompts import OF_SOURCE, VQA, Prompt, load_prompt
+from midefics.prompts import Prompt
 from midefics.records import Manifest, Rejected, Row, Scalar, Turn
 from midefics.services import Services
 from midefics.services.batches import correspond_in_batches
-from midefics.services.conversations import UNGROUNDED, Written
+from midefics.services.conversations import Written
 from midefics.services.correspondence import Line, correspond, settled
 from midefics.services.estimates import estimated
-from midefics.services.llm import Objection, Request
+from midefics.services.llm import Request
 from midefics.services.merging import rows_by_id
 from midefics.services.preflight import OPENAI_URL
+from midefics.services.prompt_registry import register_quietly
 from midefics.services.spending import budget_for
 from midefics.sources import source
+from midefics.stages.tasks import Task, call_for, objection, task_of, term_for, text_only_task_of
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ class Labels(NamedTuple):
     version: Callable[[Row], str]
     """Of the prompt that a row was written by."""
     facts: dict[str, Scalar]
+    prompts: dict[str, Prompt]
+    """Those that have been used, by their version; filled as the rows come."""
 
 
 class Tally:
@@ -103,13 +105,15 @@ def run(config: RunConfig, *validated: Manifest, services: Services, wait: str =
         if _online(services)
         else _offline(config, validated, services)
     )
-    tally, questions = Tally(), Questions(config.label.max_same_question_share)
+    tally, questions, text_only = Tally(), Questions(config.label.max_same_question_share), 0
     with services.storage.draft("conversations", sorted(manifest.digest for manifest in validated)) as draft:
         for row, written in labels.written:
             if written:
                 tally.count(row, written, labels.version(row))
             outcome = _labelled(row, written, labels)
             draft.take(_thinned(outcome, questions) if written and labels.writer != OFFLINE else outcome)
+            if isinstance(outcome, Row):
+                text_only += bool(outcome.text_only)
         tally.require_enough(config.label.max_bad_share)
         if not draft.rows:
             raise DataError(
@@ -118,6 +122,9 @@ def run(config: RunConfig, *validated: Manifest, services: Services, wait: str =
         draft.facts |= {"writer": labels.writer, "prompt_version": ", ".join(sorted(tally.versions))} | labels.facts
         if questions.thinned:
             draft.facts["turns_thinned"] = questions.thinned
+        if text_only:
+            draft.facts["text_only_rows"] = text_only
+    register_quietly(labels.prompts, services)
     out, seconds = draft.manifest.rows, time.monotonic() - started
     log.info("label: %s rows in, %s out, %s rejected, %.1f s", rows, out, rows - out, seconds)
     return draft.manifest
@@ -145,32 +152,37 @@ def _offline(config: RunConfig, manifests: Sequence[Manifest], services: Service
         "label: the offline writer fills templates and is no language model; set OPENAI_API_KEY or OPENAI_BASE_URL for one"
     )
     facts: dict[str, Scalar] = {"writer": OFFLINE, "prompt_version": OFFLINE_VERSION}
-    rows = _rows(config, manifests, services)
-    return Labels(
-        OFFLINE, ((row, None if row.turns else _composed(row)) for row in rows), lambda _: OFFLINE_VERSION, facts
-    )
+    rows = (_with_calls(row, config.label) for row in rows_by_id(services.storage, manifests))
+    written = ((_with_definition(row, config.label), None if row.turns else _composed(row)) for row in rows)
+    return Labels(OFFLINE, written, lambda _: OFFLINE_VERSION, facts, {})
 
 
 def _composed(row: Row) -> Written:
     turns = source(row.source).conversation(row.metadata)
     if not turns:
         return Written((), "no conversation", "its metadata support none")
-    objection = _objection(row.source, row.metadata, turns)
-    return Written((), UNGROUNDED, objection.detail) if objection else Written(turns)
+    against = objection(row.source, row.metadata, turns)
+    return Written((), against.reason, against.detail) if against else Written(turns)
 
 
-def _objection(source_name: str, metadata: dict[str, Scalar], turns: tuple[Turn, ...]) -> Objection | None:
-    found = problems(source_name, metadata, turns)
-    return Objection(kinds(found), f"The data do not support {told(found)}.") if found else None
+def _with_calls(row: Row, config: LabelConfig) -> Row:
+    """Code writes the conversation of those rows that are to call a classifier."""
+    if row.turns or not call_for(row, config):
+        return row
+    turns = compose(row.source, row.metadata, row.image_sha256)
+    return row.model_copy(update={"turns": turns, "writer": MODEL_CALLS, "prompt_version": MODEL_CALLS_VERSION})
 
 
-def _rows(config: RunConfig, manifests: Sequence[Manifest], services: Services) -> Iterator[Row]:
-    """Every row in the order of the ids; `label.modelcall_share` of them have a conversation that calls a classifier."""
-    for row in rows_by_id(services.storage, manifests):
-        chosen = int(row.image_sha256[:8], 16) < config.label.modelcall_share * 2**32
-        turns = compose(row.source, row.metadata, row.image_sha256) if chosen and not row.turns else ()
-        update = {"turns": turns, "writer": MODEL_CALLS, "prompt_version": MODEL_CALLS_VERSION}
-        yield row.model_copy(update=update) if turns else row
+def _with_definition(row: Row, config: LabelConfig) -> Row:
+    about = term_for(row, config)
+    if not about:
+        return row
+    turn = defining(about, row.image_sha256)
+    return _with_text_only(row, (turn,), {"text_only": f"{OFFLINE}, {DEFINITIONS_VERSION}"})
+
+
+def _with_text_only(row: Row, turns: tuple[Turn, ...], labelling: dict[str, Scalar]) -> Row:
+    return row.model_copy(update={"text_only": turns, "labelling": {**row.labelling, **labelling}})
 
 
 def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services, wait: bool) -> Labels:
@@ -179,7 +191,7 @@ def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services,
     def requests_to(model: str) -> Iterator[Request]:
         return (request for _, request in requests_for(config, model, manifests, services) if request)
 
-    rows = sum(manifest.rows for manifest in manifests)
+    rows = round(sum(manifest.rows for manifest in manifests) * (1 + config.label.text_only_share))
     budget = budget_for(config.name, config.label, services.ledger)
     surroundings = (services.settings, config.label, services.ledger, services.progress, budget)
     if config.label.mode == "batch":
@@ -192,44 +204,51 @@ def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services,
         "prompt_tokens": done.prompt_tokens,
         "completion_tokens": done.completion_tokens,
     }
-    pairs = requests_for(config, done.model, manifests, services)
-    return Labels(
-        done.model, settled(pairs, services.ledger, done.problems), lambda row: _prompt(row.source).version, facts
-    )
+    pairs = _tasks_and_requests(config, done.model, manifests, services)
+    prompts: dict[str, Prompt] = {}
+    written = _joined(settled(pairs, services.ledger, done.problems), config.label, done.model, prompts)
+    return Labels(done.model, written, lambda row: task_of(row, config.label).prompt.version, facts, prompts)
 
 
 def requests_for(
     config: RunConfig, model: str, manifests: Sequence[Manifest], services: Services
 ) -> Iterator[tuple[Row, Request | None]]:
-    """Every row, in the order of their ids, with a request where it has no turns."""
+    """Every row, in the order of their ids, with a request where it has no turns; one more for turns about no image."""
+    return ((task.row, request) for task, request in _tasks_and_requests(config, model, manifests, services))
+
+
+def _tasks_and_requests(
+    config: RunConfig, model: str, manifests: Sequence[Manifest], services: Services
+) -> Iterator[tuple[Task, Request | None]]:
+    """What is asked about no image comes before what is asked about the row's own."""
     base_url = services.settings.openai_base_url or OPENAI_URL
-    for row in _rows(config, manifests, services):
-        prompt = _prompt(row.source)
-        yield (
-            row,
-            None
-            if row.turns
-            else Request(
-                base_url=base_url,
-                model=model,
-                messages=prompt.messages(row.metadata),
-                temperature=config.label.temperature,
-                max_tokens=config.label.max_tokens,
-                prompt_version=prompt.version,
-                input_digest=_input_digest(row),
-                check=partial(_objection, row.source, row.metadata),
-            ),
-        )
+    for row in rows_by_id(services.storage, manifests):
+        if task := text_only_task_of(row, config.label):
+            yield task, task.request(config.label, model, base_url)
+        task = task_of(row, config.label)
+        yield task, None if row.turns else task.request(config.label, model, base_url)
 
 
-@cache
-def _prompt(source_name: str) -> Prompt:
-    return load_prompt(OF_SOURCE.get(source_name, VQA), source(source_name).glossary)
+def _joined(
+    outcomes: Iterable[tuple[Task, Written | None]], config: LabelConfig, model: str, prompts: dict[str, Prompt]
+) -> Iterator[tuple[Row, Written | None]]:
+    """Each row once, with its turns about no image: the definition itself where the model wrote none that hold."""
+    about: Row | None = None
+    for task, written in outcomes:
+        if written:
+            prompts[task.prompt.version] = task.prompt
+        if task.is_text_only:
+            about = _told_of_term(task, written, model) or _with_definition(task.row, config)
+        else:
+            yield about or task.row, task.finished(written) if written else None
+            about = None
 
 
-def _input_digest(row: Row) -> str:
-    content = [row.image_sha256, row.metadata]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+def _told_of_term(task: Task, written: Written | None, model: str) -> Row | None:
+    if not (written and written.turns):
+        return None
+    told: dict[str, Scalar] = {"text_only": f"{model}, {task.prompt.version}"}
+    return _with_text_only(task.row, written.turns, told | {"text_only_cost": written.labelling["cost"]})
 
 
 def _labelled(row: Row, written: Written | None, labels: Labels) -> Row | Rejected:
@@ -238,12 +257,13 @@ def _labelled(row: Row, written: Written | None, labels: Labels) -> Row | Reject
     if not written.turns:
         detail, reason = written.detail, written.reason
         return Rejected(id=row.id, source=row.source, reason=reason, detail=detail, origin=row.image_sha256)
-    by = {"writer": labels.writer, "prompt_version": labels.version(row), "labelling": dict(written.labelling)}
+    labelling = {**row.labelling, **written.labelling}
+    by = {"writer": labels.writer, "prompt_version": labels.version(row), "labelling": labelling}
     return row.model_copy(update={"turns": written.turns} | by)
 
 
 def _thinned(outcome: Row | Rejected, questions: Questions) -> Row | Rejected:
     """Only what a model wrote: the offline writer has few phrasings, an archive's own questions are its own."""
-    if isinstance(outcome, Rejected):
+    if isinstance(outcome, Rejected) or outcome.prompt_version.startswith("modelcall"):
         return outcome
     return outcome.model_copy(update={"turns": questions.thin(outcome.turns)})

@@ -17,20 +17,23 @@ from midefics.evidence.papers import ATTRIBUTION, BILL
 from midefics.evidence.rules import as_markdown, assess
 from midefics.records import Manifest, Row
 from midefics.services import Services
+from midefics.services.shared_base import SharedBase
 from midefics.services.tracking import CHALLENGER
+from midefics.stages.shared_base import shared_base
 
 log = logging.getLogger(__name__)
 
-NEEDED_TO_SERVE = ("accelerate", "bitsandbytes", "httpx", "mlflow", "numpy", "pandas", "peft", "pillow", "psutil", "pyarrow",
+NEEDED_TO_SERVE = ("accelerate", "bitsandbytes", "boto3", "httpx", "mlflow", "numpy", "pandas", "peft", "pillow", "psutil", "pyarrow",
                    "pydantic", "pydantic-settings", "pyyaml", "rich", "tokenizers", "torch", "transformers")  # fmt: skip
 
 
 def run(
     config: RunConfig, dataset: Manifest, adapter: Manifest, evaluation: Manifest, *, services: Services
 ) -> Manifest:
-    """Registers the quantised base with the adapter beside it, and makes the version `@challenger`.
+    """Registers the adapter with a reference to the quantised base, and makes the version `@challenger`.
 
-    The adapter is never merged into the 4-bit weights: rounding the sum again loses much of what was learnt.
+    The base is stored once, under its digest, however many versions share it. The adapter is never merged into the
+    4-bit weights: rounding the sum again loses much of what was learnt.
 
     Raises:
         DataError: the evaluation is of another adapter or data set.
@@ -53,13 +56,18 @@ def run(
         "licences": ", ".join(licences), "exact_match": f"{evaluation.facts['after']:.4f}", "midefics": midefics.__version__,
     }  # fmt: skip
     name, run_id = config.register_.model_name, str(adapter.facts["run_id"])
+    base = shared_base(config.base_model, services)
+    tags |= {"base_digest": base.digest}
+    parents = [dataset.digest, adapter.digest, evaluation.digest, base.digest]
     with (
-        services.storage.draft("registration", [dataset.digest, adapter.digest, evaluation.digest]) as draft,
+        services.storage.draft("registration", parents) as draft,
         tempfile.TemporaryDirectory(prefix="midefics-register-") as scratch,
         services.progress.track("register", 2) as counter,
     ):
         log.info("register: %s, adapter %s on %s", name, adapter.digest[:16], config.base_model)
-        weights = _weights(config, services.storage.folder(adapter), Path(scratch), services)
+        reference = Path(scratch) / "base.json"
+        reference.write_text(SharedBase.of(base, services.storage).model_dump_json(indent=2), encoding="utf-8")
+        weights = {"adapter": str(services.storage.folder(adapter) / "adapter"), "base": str(reference)}
         counter.advance(note="uploading")
         version = services.tracking.register(run_id, name, card.body, tags, **_model(config, weights, _example(rows)))
         services.tracking.set_alias(name, CHALLENGER, version)
@@ -75,17 +83,6 @@ def run(
         )  # fmt: skip
     log.info("register: %s version %s, %.1f s", name, version, time.monotonic() - started)
     return draft.manifest
-
-
-def _weights(config: RunConfig, adapter: Path, scratch: Path, services: Services) -> dict[str, str]:
-    from midefics.vlm.base import locate
-    from midefics.vlm.load import load_base
-
-    loaded = load_base(*locate(config.base_model, services.settings.home, services.progress))
-    loaded.model.save_pretrained(scratch / "base")
-    loaded.processor.save_pretrained(scratch / "base")
-    shutil.copytree(adapter / "adapter", scratch / "adapter")
-    return {"base": str(scratch / "base"), "adapter": str(scratch / "adapter")}
 
 
 def _example(rows: list[Row]) -> list[dict[str, str]]:

@@ -7,28 +7,19 @@ checkpoint and in its MLflow run, to the same adapter.
 import json
 import logging
 import time
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from PIL import Image
-
-from midefics.base_models import base_model
 from midefics.config import RunConfig
-from midefics.errors import DataError, ModelError
-from midefics.pictures import BROKEN
-from midefics.records import Manifest, Row, Turn
+from midefics.records import Manifest
 from midefics.services import Services
 from midefics.stages.resuming import Manner, Ours, one_at_a_time
+from midefics.stages.training_samples import TrainingSamples, training_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from peft import PeftModel
 
     from midefics.services.progress import Counter
-    from midefics.vlm.chat import Encoded
-    from midefics.vlm.collate import Sample
     from midefics.vlm.fit import Fitted
     from midefics.vlm.load import Loaded
     from midefics.vlm.samples import SampleAnswers
@@ -53,7 +44,7 @@ def run(
 
     Raises:
         DataError: the data set has no train split.
-        ModelError: the base model can't be loaded, or training diverged.
+        ModelError: the base model can't be loaded, the GPU is too small, or training diverged.
         ServiceError: MLflow does not answer.
         StoppedError: SIGTERM or Ctrl-C came; what is needed to go on is kept.
         StorageError: a checkpoint or the adapter can't be stored.
@@ -67,13 +58,17 @@ def _train(config: RunConfig, dataset: Manifest, services: Services, ours: Ours)
     from midefics.vlm.base import locate
     from midefics.vlm.device import check_device
     from midefics.vlm.load import load_base
+    from midefics.vlm.room import check_room, gpu_bytes, settle
 
     check_device(config.base_model)
     location = locate(config.base_model, services.settings.home, services.progress)
+    check_room(config, services.settings.home, longest=1, available=gpu_bytes())
     loaded = add_adapter(load_base(*location), config.train.lora, config.seed)
-    data = _samples(config, dataset, services, loaded)
+    data = training_samples(config, dataset, services, loaded)
     sizes = len(data.train), len(data.validation)
     log.info("train: %s conversations, %s to validate on, from %s in nf4", *sizes, config.base_model)
+    longest = max(len(sample.input_ids) for sample in data.train)
+    config = settle(config, services.settings.home, longest, gpu_bytes())
     tags = {"dataset_digest": dataset.digest, "base_model": config.base_model, "quantisation": "nf4, double"}
     name = f"{config.name} on {dataset.digest[:8]}"
 
@@ -100,7 +95,7 @@ def _train(config: RunConfig, dataset: Manifest, services: Services, ours: Ours)
     return draft.manifest
 
 
-def _fit(config: RunConfig, services: Services, ours: Ours, loaded: "Loaded", data: "_Samples") -> "Fitted":
+def _fit(config: RunConfig, services: Services, ours: Ours, loaded: "Loaded", data: TrainingSamples) -> "Fitted":
     from midefics.vlm.checkpoints import Keeper
     from midefics.vlm.fit import fit, planned_steps
     from midefics.vlm.samples import SampleAnswers
@@ -150,67 +145,6 @@ class _Teller:
         if "validation_loss" in figures and self._asked.asked:
             self._asked.ask(self._loaded, step)
             self._tracking.log_text(self._run_id, self._asked.page(), "samples.html")
-
-
-class _Samples(NamedTuple):
-    train: "list[Sample]"
-    validation: "list[Sample]"
-    turns_dropped: int
-    """For want of room in `train.max_length`."""
-    unreadable: int
-    """Left out, because their picture does not even tell its size."""
-    held_out: list[Row]
-    """Those that the validation samples were made of."""
-
-
-def _samples(config: RunConfig, dataset: Manifest, services: Services, loaded: "Loaded") -> _Samples:
-    from midefics.vlm.collate import Sample
-
-    splits: dict[str, list[Sample]] = {"train": [], "validation": [], "test": []}
-    held_out: list[Row] = []
-    dropped = unreadable = 0
-    side = base_model(config.base_model).image_size
-    for row in services.storage.rows(dataset):
-        if row.split in ("train", "validation") and row.turns:
-            _refuse_shrunk(row, side, config.base_model)
-            pieces = [row.turns] if config.train.sample == "conversation" else [(turn,) for turn in row.turns]
-            for piece in pieces:
-                if made := _encoded(row, piece, config, loaded):
-                    splits[row.split].append(Sample(*made[0], image=row.image, id=row.id))
-                    dropped += made[1]
-                    held_out += [row] if row.split == "validation" and row not in held_out[-1:] else []
-                else:
-                    unreadable += 1
-    if not splits["train"]:
-        raise DataError(
-            f"dataset {dataset.digest[:16]} has no training rows; assemble it with a smaller assemble.test_share"
-        )
-    return _Samples(splits["train"], splits["validation"], dropped, unreadable, held_out)
-
-
-def _refuse_shrunk(row: Row, side: int, name: str) -> None:
-    """A picture that ingest made smaller than the model sees it was made for another base model."""
-    try:
-        with Image.open(BytesIO(row.image)) as picture:
-            stored = max(picture.size)
-    except BROKEN:
-        return  # told of where it is decoded
-    if stored < min(side, max(row.width, row.height)):
-        raise DataError(
-            f"the data set was made for another base model: {row.id} is stored with {stored} pixels, {name} sees {side} "
-            f"and the archive's picture has {max(row.width, row.height)}; run ingest with ingest.image_size={side} or more"
-        )
-
-
-def _encoded(row: Row, turns: "Sequence[Turn]", config: RunConfig, loaded: "Loaded") -> "tuple[Encoded, int] | None":
-    try:
-        return loaded.family.encode_what_fits(turns, loaded.processor, row.image, config.train.max_length)
-    except ModelError as error:
-        raise ModelError(f"{row.id}: {error}; raise it, or assemble the data set without the row") from error
-    except BROKEN as error:
-        if config.train.bad_images == "skip":
-            return None
-        raise ModelError(f"the image of {row.id} can't be decoded: {error}; or set train.bad_images: skip") from error
 
 
 def _save(model: "PeftModel", config: RunConfig, folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from PIL import Image
 
+from midefics.pictures import SWAPPING, UPRIGHT, as_rgb
 from midefics.vlm.chat import IGNORED
 
 Picture = bytes | Image.Image
@@ -45,14 +46,22 @@ def pad(samples: Sequence[Sample], pad_token: int, side: Side) -> dict[str, torc
 
 
 def opened(image: Picture) -> Image.Image:
-    """The picture in three channels of 8 bits."""
+    """The picture upright, in three channels of 8 bits; 16-bit greys are stretched, which Pillow would turn white."""
     if isinstance(image, bytes):
         image = Image.open(io.BytesIO(image))
-    return image.convert("RGB")
+        turn = _turn(image)
+        image = image if turn is None else image.transpose(turn)
+    return as_rgb(image)
 
 
 def size_of(image: Picture) -> tuple[int, int]:
-    """Width and height, pixels; of a file only the header is read."""
+    """Width and height as `opened` has them, pixels; of a file only the header is read."""
     if isinstance(image, bytes):
         image = Image.open(io.BytesIO(image))
+        if _turn(image) in SWAPPING:
+            return image.height, image.width
     return image.size
+
+
+def _turn(picture: Image.Image) -> Image.Transpose | None:
+    return UPRIGHT.get(picture.getexif().get(0x0112) or 1)

@@ -4,6 +4,7 @@ A position in an epoch is the number of a batch, so a run that was interrupted g
 has as many batches as the first: how samples come together depends on their lengths, chance decides on ties and on the order.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -41,6 +42,11 @@ def padding(lengths: Sequence[int], made: Sequence[Batch], config: TrainConfig) 
     if config.batching == "packed":
         return 1 - real / (config.capacity * sum(1 for batch in kept if batch))
     return 1 - real / sum(len(batch) * max(batch, default=0) for batch in kept)
+
+
+def ranks() -> int:
+    """How many processes train together: torchrun's word, which is there before they have met."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 class Feed:

@@ -17,7 +17,7 @@ from midefics.vlm.best import Best
 from midefics.vlm.chat import IGNORED
 from midefics.vlm.checkpoints import CheckpointedTrainer, CutShort, Keeper
 from midefics.vlm.collate import Sample
-from midefics.vlm.feed import batches, padding
+from midefics.vlm.feed import batches, padding, ranks
 from midefics.vlm.frozen import digest, frozen_outputs
 from midefics.vlm.load import Loaded
 from midefics.vlm.speed import faster, settled
@@ -145,10 +145,11 @@ def _fitted(trainer: CheckpointedTrainer, kept_step: int | None, waste: float, l
     )  # fmt: skip
 
 
-def planned_steps(train: Sequence[Sample], config: TrainConfig, world: int = 1) -> int:
-    """Optimizer steps that a run takes on this many ranks."""
+def planned_steps(train: Sequence[Sample], config: TrainConfig) -> int:
+    """Optimizer steps that a run takes, on as many ranks as there are."""
     if config.max_steps or not (kept := with_labels(train)):
         return config.max_steps or 0
+    world = ranks()
     made = batches(Samples(kept).lengths, config, 0, 0, world)
     return math.ceil(config.epochs * len(made) / world / config.accumulation)
 

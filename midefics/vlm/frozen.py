@@ -82,7 +82,7 @@ def frozen_outputs(loaded: Loaded, pictures: Mapping[str, Picture], folder: Path
         chosen = {digest: pictures[digest] for digest in missing[start : start + PER_PART]}
         _write(own, *_computed(loaded, chosen))
     size = sum(path.stat().st_size for path in own.glob("*.safetensors"))
-    log.info("frozen outputs: %s pictures more, %.3f GB in %s", len(missing), size / 1e9, own)
+    log.info("frozen outputs: %s pictures more, %.1f MB in %s", len(missing), size / 1e6, own)
     return FrozenOutputs(own)
 
 

@@ -58,6 +58,7 @@ def _batch(loaded: Loaded, samples: list[Sample], max_new_tokens: int) -> list[s
         ids = loaded.model.generate(
             **{name: tensor.to(loaded.model.device) for name, tensor in batch.items()},
             do_sample=False,
+            repetition_penalty=1.0,  # Qwen2.5-VL is published with 1.05, which weighs on the question's words too
             max_new_tokens=max_new_tokens,
             eos_token_id=family.stops(loaded.processor),
             pad_token_id=tokenizer.pad_token_id,

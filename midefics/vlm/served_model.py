@@ -15,12 +15,15 @@ class MedicalVqa(PythonModel):
     """Base model in nf4 and adapter beside it, as they were registered."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Loads both from the version's own artifacts."""
+        """Loads the adapter from the version's own artifacts, and the base from where all versions share it."""
         from pathlib import Path
 
+        from midefics.config import load_settings
+        from midefics.services.shared_base import SharedBase
         from midefics.vlm.load import load_tuned
 
-        self._loaded = load_tuned(context.artifacts["base"], Path(context.artifacts["adapter"]))
+        base = SharedBase.model_validate_json(Path(context.artifacts["base"]).read_bytes())
+        self._loaded = load_tuned(base.folder(load_settings()), Path(context.artifacts["adapter"]))
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None

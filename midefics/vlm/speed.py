@@ -33,13 +33,24 @@ def faster(loaded: Loaded, config: TrainConfig) -> Iterator[None]:
     for block in blocks:
         block.compile(dynamic=True)
     try:
-        with without_logits(inner) if config.chunked_loss else nullcontext():
+        with without_logits(inner) if config.chunked_loss else nullcontext(), _walked_once(loaded.model):
             yield
     finally:
         for block in blocks:
             block._compiled_call_impl = None
         torch.set_float32_matmul_precision(precision)
         _attend(inner, attention)
+
+
+@contextmanager
+def _walked_once(model: Any) -> Iterator[None]:
+    """`train()` visits every module, and the Trainer calls it before every batch: thousands of visits for nothing."""
+    usual = model.train
+    model.train = lambda mode=True: model if model.training == mode else usual(mode)
+    try:
+        yield
+    finally:
+        del model.train
 
 
 def settled(config: TrainConfig, loaded: Loaded) -> TrainConfig:

@@ -58,7 +58,7 @@ def build(
     tokenizer = _tokenizer([caption for _, caption in pictures])
     processor = Processor(tokenizer, IdeficsImageProcessorPil(image_size=SIDE), 1)
     torch.manual_seed(seed)
-    model = IdeficsForVisionText2Text(_config(len(tokenizer) - 3))
+    model = IdeficsForVisionText2Text(tiny_config(len(tokenizer) - 3))
     family = FAMILIES["idefics"]
     family.mend(model)
     _feel_the_quantisation(model)
@@ -122,7 +122,8 @@ def _tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     )
 
 
-def _config(vocabulary: int) -> IdeficsConfig:
+def tiny_config(vocabulary: int) -> IdeficsConfig:
+    """Its sizes, around so many words."""
     return IdeficsConfig(
         vocab_size=vocabulary,
         additional_vocab_size=3,

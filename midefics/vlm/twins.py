@@ -168,7 +168,7 @@ TWINS = {
         "idefics3",
         {
             "reserved": ("<|begin_of_text|>", "<|end_of_text|>", "<|finetune_right_pad_id|>"),
-            "added": (*IDEFICS_TOKENS, *TILES),
+            "added": IDEFICS_TOKENS,
             "opens": True,
             "bos_token": "<|begin_of_text|>",
             "eos_token": "<|end_of_text|>",

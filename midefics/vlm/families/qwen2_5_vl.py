@@ -38,8 +38,9 @@ class Qwen25Vl(Templated):
 
     def load_image_processor(self, folder: str, revision: str | None, side: int | None) -> Any:
         """Pictures keep their shape, rounded to whole tokens, and get at most `side` times `side` pixels."""
-        size = {} if side is None else {"size": {"shortest_edge": min(LEAST_PIXELS, side**2), "longest_edge": side**2}}
-        return Qwen2VLImageProcessorPil.from_pretrained(folder, revision=revision, **size)
+        # By these names: as published they are set by them, and would win over a `size`.
+        limits = {} if side is None else {"min_pixels": min(LEAST_PIXELS, side**2), "max_pixels": side**2}
+        return Qwen2VLImageProcessorPil.from_pretrained(folder, revision=revision, **limits)
 
     def tokens_per_view(self, config: PreTrainedConfig) -> int:
         """As many as the picture's size makes."""

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrained
 
 from midefics.errors import ModelError
 from midefics.records import Turn
-from midefics.vlm.chat import Piece
+from midefics.vlm.chat import Added, Piece, added_tokens
 from midefics.vlm.collate import Picture, opened
 from midefics.vlm.families.family import Family, Processor
 
@@ -50,6 +50,7 @@ class Templated(Family):
         """Loads tokenizer, template and image processor, each by itself."""
         tokenizer = AutoTokenizer.from_pretrained(str(folder), revision=revision)
         tokenizer.chat_template = tokenizer.chat_template or self.template
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
         images = self.load_image_processor(str(folder), revision, side)
         config = AutoConfig.from_pretrained(str(folder), revision=revision)
         for token in (self.image_token, *self.other_tokens):
@@ -63,8 +64,8 @@ class Templated(Family):
         tokenizer = processor.tokenizer
         token = control(self.image_token, tokenizer)
         said = list(_rendered(turns, question, tokenizer, image is not None))
-        if not said or said[0].token != tokenizer.bos_token_id:
-            said = [Piece(token=opening) for opening in tokenizer("")["input_ids"]] + said
+        if said[0].token != tokenizer.bos_token_id in tokenizer("")["input_ids"]:
+            said = [Piece(token=tokenizer.bos_token_id), *said]
         shown = [] if image is None else self.shown(image, processor)
         return [new for piece in said for new in (shown if piece.token == token else [piece])]
 
@@ -113,26 +114,33 @@ def views(images: Sequence[Picture | None], image_processor: Any) -> dict[str, t
 def _rendered(
     turns: Sequence[Turn], question: str | None, tokenizer: PreTrainedTokenizerBase, has_image: bool
 ) -> Iterator[Piece]:
+    """The pieces of a conversation; of the template's own, what ends an answer is learnt, to the first control token.
+
+    Raises:
+        ModelError: no control token follows an answer.
+    """
     words = [text for turn in turns for text in (turn.question, turn.answer)] + ([] if question is None else [question])
     text = tokenizer.apply_chat_template(
         [_message(number, has_image) for number in range(len(words))],
         tokenize=False,
         add_generation_prompt=question is not None,
     )
-    parts = MARKED.split(text)
-    added = {token.content: number for number, token in tokenizer.added_tokens_decoder.items()}
-    ends = False
-    for position, part in enumerate(parts):
-        if position % 2 == 0:
-            before_answer = position + 1 < len(parts) and int(parts[position + 1]) % 2 == 1
-            for piece in _split(part.rstrip(" ") if before_answer else part, added):
-                yield piece._replace(learnt=ends)
-                ends = False
-        else:
-            ends = int(part) % 2 == 1
-            # What the template writes between `Assistant:` and the answer is the answer's: a prompt ends before it.
-            gap = parts[position - 1][len(parts[position - 1].rstrip(" ")) :] if ends else ""
-            yield Piece(gap + words[int(part)], learnt=ends)
+    added = added_tokens(tokenizer)
+    parts, ending = MARKED.split(text), False
+    for written, number in zip(parts[::2], [*map(int, parts[1::2]), None], strict=True):
+        answer = number is not None and number % 2 == 1
+        # The space between `Assistant:` and the answer is the answer's: a prompt ends before it.
+        before = written.rstrip(" ") if answer else written
+        for piece in _split(before, added):
+            yield piece._replace(learnt=ending)
+            ending = ending and piece.token is None
+        if number is not None:
+            yield Piece(written[len(before) :] + words[number], learnt=answer)
+            ending = answer
+    if ending:
+        raise ModelError(
+            "the tokenizer's chat template ends an answer with no control token; nothing could learn to stop"
+        )
 
 
 def _message(number: int, has_image: bool) -> dict[str, Any]:
@@ -141,9 +149,8 @@ def _message(number: int, has_image: bool) -> dict[str, Any]:
     return {"role": "user" if number % 2 == 0 else "assistant", "content": [*picture, words]}
 
 
-def _split(text: str, added: dict[str, int]) -> Iterator[Piece]:
+def _split(text: str, added: Added) -> Iterator[Piece]:
     """Parts a template's text into control tokens and plain text."""
-    longest_first = sorted(added, key=len, reverse=True)
-    for part in re.split(f"({'|'.join(map(re.escape, longest_first))})", text):
+    for part in added.any.split(text):
         if part:
-            yield Piece(token=added[part]) if part in added else Piece(part)
+            yield Piece(token=added.ids[part]) if part in added.ids else Piece(part)

@@ -1,0 +1,81 @@
+"""A quantised base and an adapter in, a folder that others can load out, and the model that is in it."""
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import torch
+from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
+
+from midefics.vlm.families import family_of, model_type_at
+from midefics.vlm.load import Loaded, compute_type, load_base, load_tuned, quantisation
+from midefics.vlm.merge import merge
+
+log = logging.getLogger(__name__)
+
+Format = Literal["merged-bf16", "merged-int8", "merged-nf4", "bundle"]
+"""One set of weights in bfloat16, in LLM.int8, in nf4 again; or base and adapter as they were trained, side by side."""
+BASE, ADAPTER = "base", "adapter"
+PROCESSOR_FILES = ("*token*", "*processor*", "chat_template*", "special*")
+
+
+def write(base: Path, adapter: Path, folder: Path, shape: Format, done: Callable[[int], None]) -> None:
+    """Writes the weights and what turns text and pictures into inputs.
+
+    Args:
+        base: a folder with the base model in nf4.
+        adapter: a folder that peft saved.
+        folder: where to; must be there.
+        shape: as what.
+        done: told the tensors after each that was merged.
+
+    Raises:
+        ModelError: the adapter can't be merged.
+    """
+    if shape == "bundle":
+        shutil.copytree(base, folder / BASE, ignore=shutil.ignore_patterns("manifest.json"))
+        shutil.copytree(adapter, folder / ADAPTER)
+        return
+    if shape == "merged-bf16":
+        merge(base, adapter, folder, done)
+    else:
+        with TemporaryDirectory(dir=folder.parent, prefix=".merged-") as scratch:
+            merge(base, adapter, Path(scratch), done)
+            _quantised(Path(scratch), shape).save_pretrained(folder)
+    for pattern in PROCESSOR_FILES:
+        for file in base.glob(pattern):
+            shutil.copyfile(file, folder / file.name)
+
+
+def load(folder: Path, shape: Format) -> Loaded:
+    """Loads what `write` wrote, as its README tells others to."""
+    if shape == "bundle":
+        return load_tuned(folder / BASE, folder / ADAPTER)
+    if shape == "merged-nf4":
+        return load_base(folder)
+    if shape == "merged-bf16":
+        return load_base(folder, quantised=False)
+    # Told of no quantisation, transformers would take the eight bits for plain weights; untold, it reads it from config.json.
+    family = family_of(model_type_at(folder))
+    model = AutoModelForImageTextToText.from_pretrained(str(folder), dtype=compute_type(), device_map={"": _device()})
+    family.mend(model)
+    return Loaded(model.eval(), family.load_processor(folder, None, None), family)
+
+
+def _quantised(merged: Path, shape: Format) -> AutoModelForImageTextToText:
+    family = family_of(model_type_at(merged))
+    dtype = compute_type()
+    eight = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(family.left_in_16_bit))
+    return AutoModelForImageTextToText.from_pretrained(
+        str(merged),
+        dtype=dtype,
+        quantization_config=quantisation(dtype, family) if shape == "merged-nf4" else eight,
+        device_map={"": _device()},
+    )
+
+
+def _device() -> str:
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
