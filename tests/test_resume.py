@@ -132,7 +132,7 @@ def test_another_machine_goes_on_from_the_bucket(
     monkeypatch.setenv("MIDEFICS_STORE", s3)
     one, other = house(tmp_path / "one", tiny_base, s3), house(tmp_path / "other", tiny_base, s3)
     tracked = f"sqlite:///{one / 'mlflow.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked)
+    monkeypatch.setenv("SHARED_MLFLOW", tracked)
     assert forge.start(one, *options(), kill_at=7).end() == -signal.SIGKILL
     bucket = Storage.at(s3, other).store
     [newest] = [key for key in bucket.keys("checkpoints/") if key.endswith("-00000006/optimizer.pt")]
