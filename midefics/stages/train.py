@@ -56,9 +56,11 @@ def run(
 def _train(config: RunConfig, dataset: Manifest, services: Services, ours: Ours) -> Manifest:
     from midefics.vlm.adapter import add_adapter
     from midefics.vlm.base import locate
+    from midefics.vlm.device import check_device
     from midefics.vlm.load import load_base
     from midefics.vlm.room import check_room, gpu_bytes, settle
 
+    check_device(config.base_model)
     location = locate(config.base_model, services.settings.home, services.progress)
     check_room(config, services.settings.home, longest=1, available=gpu_bytes())
     loaded = add_adapter(load_base(*location), config.train.lora, config.seed)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from transformers import PrinterCallback
 
 from midefics.config import TrainConfig
@@ -95,8 +96,15 @@ def fit(
     trainer.remove_callback(PrinterCallback)
     best = Best(trainer, config)
     trainer.add_callback(best)
-    with faster(loaded, config):
-        _train(trainer, best, keeper)
+    try:
+        with faster(loaded, config):
+            _train(trainer, best, keeper)
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"the GPU's memory was full at step {trainer.state.global_step + 1} ({str(error).split('. ')[0]}); lower "
+            "train.batch_size or train.tokens_per_batch and raise train.accumulation, or set "
+            "train.gradient_checkpointing=on"
+        ) from error
     return _fitted(trainer, best.put_back(), waste, len(train) - len(learnable))
 
 
