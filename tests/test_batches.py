@@ -15,8 +15,8 @@ from midefics.services.batches import PendingError, correspond_in_batches
 from midefics.services.budget import BudgetError
 from midefics.services.correspondence import Correspondence
 from midefics.services.ledger import Ledger
-from midefics.services.llm import Request
 from midefics.services.progress import Progress
+from midefics.services.requests import Request
 from midefics.services.spending import LedgerBudget
 from midefics.stages import label
 from tests.batch_server import BatchService, batch_service

@@ -21,7 +21,7 @@ from midefics.services import Services
 from midefics.services.budget import BudgetError
 from midefics.services.correspondence import correspond
 from midefics.services.ledger import Answer
-from midefics.services.llm import Request
+from midefics.services.requests import Request
 from midefics.stages import label
 from tests.rows import make_services, stored
 from tests.test_label import CHAT, GOOD, chats, config, online, rows
@@ -168,6 +168,8 @@ def test_a_service_that_comes_back_is_asked_on(tmp_path: Path, llmock: LLMock) -
 class Purse:
     """A budget for so many answers."""
 
+    limited = True
+
     def __init__(self, answers: int) -> None:
         self.left, self.settled, self.cancelled = answers, 0, 0
 
@@ -186,16 +188,19 @@ class Purse:
         self.cancelled += 1
         self.left += 1
 
+    def forfeit(self, reservation: str) -> None:
+        raise AssertionError(f"{reservation} was answered or refused")
+
 
 def test_without_money_nothing_is_sent_and_what_was_answered_is_kept(tmp_path: Path, llmock: LLMock) -> None:
     services, purse = online(tmp_path, llmock), Purse(7)
     given = stored(services, "validated", rows(20))
 
-    def requests(model: str) -> Iterator[Request]:
-        return (one for _, one in label.requests_for(config(), model, [given], services) if one)
-
+    surroundings = (services.settings, config().label, services.ledger, services.progress, purse)
     with pytest.raises(BudgetError):
-        correspond(requests, 20, services.settings, config().label, services.ledger, services.progress, purse)
+        correspond(
+            lambda model: label.requests_for(config(), model, [given], services), 20, *surroundings, lambda *_: None
+        )
     assert (purse.settled, len(chats(llmock))) == (7, 7)
     assert label.estimate(config(), given, services=services)["in_ledger"] == 7
 

@@ -22,7 +22,7 @@ from midefics.services import Services
 from midefics.services.budget import NoBudget
 from midefics.services.correspondence import correspond
 from midefics.services.ledger import Answer
-from midefics.services.llm import Request
+from midefics.services.requests import Request
 from midefics.stages import label
 
 ROWS, RPM, LATENCY_MS = 900, 600, 200
@@ -129,7 +129,7 @@ def _ask(home: Services, server: LabelServer, requests: Sequence[Request]) -> fl
     before = time.process_time()
     with _home(home, server) as fresh:
         surroundings = (fresh.settings, _config().label, fresh.ledger, fresh.progress, NoBudget())
-        correspond(lambda _: requests, len(requests), *surroundings)
+        correspond(lambda _: ((None, request) for request in requests), len(requests), *surroundings, lambda *_: None)
     return time.process_time() - before
 
 

@@ -19,9 +19,7 @@ from urllib.request import Request, urlopen
 from midefics.errors import ServiceError
 
 PATIENCE_S = 60.0
-TURNS = [
-    {"question": f"What does part {number} show?", "answer": "A nevus of the back, benign."} for number in range(5)
-]
+TURNS = [{"question": f"What does part {number} show?", "answer": "A benign nevus."} for number in range(5)]
 CONVERSATION = json.dumps({"turns": TURNS})
 
 

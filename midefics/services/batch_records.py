@@ -20,7 +20,7 @@ from midefics.services.databases import explained, writing_alone
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from midefics.services.llm import Request
+    from midefics.services.requests import Request
 
 OPEN = ("prepared", "created")
 """Written down; accepted by the service. A batch ends as `collected`, `too large` or `void`."""

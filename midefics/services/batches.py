@@ -21,11 +21,11 @@ from midefics.services.budget import Budget
 from midefics.services.completions import answer_from
 from midefics.services.correspondence import Correspondence, Line, finished
 from midefics.services.ledger import Answer, Ledger
-from midefics.services.llm import Request
 from midefics.services.preflight import OPENAI_URL, preflight
 from midefics.services.prices import price_of
 from midefics.services.progress import Counter, Progress
 from midefics.services.refusals import explained
+from midefics.services.requests import Request
 from midefics.services.spending import LedgerBudget
 
 if TYPE_CHECKING:
@@ -242,6 +242,7 @@ def correspond_in_batches(
                 if not waiting and next(line, None) is None:
                     return _told(desk, model, line.found)
             model = finished(_preflight(settings, config))
+            log.info("label: %s at %s writes, by batches", model, desk.base_url)
             while waiting or desk.hand_in(Line(requests_to(model), ledger)):
                 _pause(config, wait, counter, len(desk.answers))
                 waiting = desk.look()

@@ -22,11 +22,12 @@ from midefics.records import Manifest, Rejected, Row, Scalar, Turn
 from midefics.services import Services
 from midefics.services.batches import correspond_in_batches
 from midefics.services.conversations import UNGROUNDED, Written
-from midefics.services.correspondence import Line, correspond, settled
+from midefics.services.correspondence import Line, became, correspond, requests_of
 from midefics.services.estimates import estimated
-from midefics.services.llm import Objection, Request
+from midefics.services.in_order import InOrder
 from midefics.services.merging import rows_by_id
 from midefics.services.preflight import OPENAI_URL
+from midefics.services.requests import Objection, Request
 from midefics.services.spending import budget_for
 from midefics.sources import source
 
@@ -37,15 +38,17 @@ OFFLINE_VERSION = "offline-1"
 MODEL_CALLS, MODEL_CALLS_VERSION = "code", "modelcall-1"
 
 
-class Labels(NamedTuple):
-    """Who writes, and what came of each row, as it is asked for."""
+Take = Callable[[Row, Written | None, str], None]
+"""Takes a row, what came of it (None where it brings its own turns), and who wrote."""
 
-    writer: str
-    written: Iterator[tuple[Row, Written | None]]
-    """Every row, in the order of their ids; None for those that bring their own turns."""
+
+class Labels(NamedTuple):
+    """How the rows get their conversations."""
+
+    write: Callable[[Take], dict[str, Scalar]]
+    """Hands every row on, in the order of their ids, as soon as what came of it is known; returns the output's facts."""
     version: Callable[[Row], str]
     """Of the prompt that a row was written by."""
-    facts: dict[str, Scalar]
 
 
 class Tally:
@@ -105,17 +108,20 @@ def run(config: RunConfig, *validated: Manifest, services: Services, wait: str =
     )
     tally, questions = Tally(), Questions(config.label.max_same_question_share)
     with services.storage.draft("conversations", sorted(manifest.digest for manifest in validated)) as draft:
-        for row, written in labels.written:
+
+        def take(row: Row, written: Written | None, writer: str) -> None:
             if written:
                 tally.count(row, written, labels.version(row))
-            outcome = _labelled(row, written, labels)
-            draft.take(_thinned(outcome, questions) if written and labels.writer != OFFLINE else outcome)
+            outcome = _labelled(row, written, writer, labels.version(row))
+            draft.take(_thinned(outcome, questions) if written and writer != OFFLINE else outcome)
+
+        facts = labels.write(take)
         tally.require_enough(config.label.max_bad_share)
         if not draft.rows:
             raise DataError(
                 "label: no row has a conversation; look at the quarantine of validate, or at label in the log"
             )
-        draft.facts |= {"writer": labels.writer, "prompt_version": ", ".join(sorted(tally.versions))} | labels.facts
+        draft.facts |= {"prompt_version": ", ".join(sorted(tally.versions))} | facts
         if questions.thinned:
             draft.facts["turns_thinned"] = questions.thinned
     out, seconds = draft.manifest.rows, time.monotonic() - started
@@ -129,7 +135,7 @@ def estimate(config: RunConfig, *validated: Manifest, services: Services) -> dic
     Repairs of unreadable answers come on top. The offline writer asks nobody.
     """
     pairs = requests_for(config, config.label.model, validated, services) if _online(services) else iter(())
-    line = Line((request for _, request in pairs if request), services.ledger)
+    line = Line(requests_of(pairs), services.ledger)
     found = estimated(line, config.name, config.label, services.settings, services.ledger)
     writer = config.label.model if _online(services) else OFFLINE
     told: dict[str, Scalar] = {"writer": writer, "rows": sum(manifest.rows for manifest in validated)}
@@ -144,11 +150,13 @@ def _offline(config: RunConfig, manifests: Sequence[Manifest], services: Service
     log.info(
         "label: the offline writer fills templates and is no language model; set OPENAI_API_KEY or OPENAI_BASE_URL for one"
     )
-    facts: dict[str, Scalar] = {"writer": OFFLINE, "prompt_version": OFFLINE_VERSION}
-    rows = _rows(config, manifests, services)
-    return Labels(
-        OFFLINE, ((row, None if row.turns else _composed(row)) for row in rows), lambda _: OFFLINE_VERSION, facts
-    )
+
+    def write(take: Take) -> dict[str, Scalar]:
+        for row in _rows(config, manifests, services):
+            take(row, None if row.turns else _composed(row), OFFLINE)
+        return {"writer": OFFLINE, "prompt_version": OFFLINE_VERSION}
+
+    return Labels(write, lambda _: OFFLINE_VERSION)
 
 
 def _composed(row: Row) -> Written:
@@ -174,28 +182,28 @@ def _rows(config: RunConfig, manifests: Sequence[Manifest], services: Services) 
 
 
 def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services, wait: bool) -> Labels:
-    log.info("label: %s at %s writes", config.label.model, services.settings.openai_base_url or OPENAI_URL)
+    def asked_by(model: str) -> Iterator[tuple[Row, Request | None]]:
+        return requests_for(config, model, manifests, services)
 
-    def requests_to(model: str) -> Iterator[Request]:
-        return (request for _, request in requests_for(config, model, manifests, services) if request)
+    def write(take: Take) -> dict[str, Scalar]:
+        rows = sum(manifest.rows for manifest in manifests)
+        budget = budget_for(config.name, config.label, services.ledger)
+        surroundings = (services.settings, config.label, services.ledger, services.progress, budget)
+        if config.label.mode == "batch":
+            done = correspond_in_batches(lambda model: requests_of(asked_by(model)), rows, *surroundings, wait=wait)
+            lookup = partial(became, services.ledger, done.problems)
+            InOrder(asked_by(done.model), lookup, lambda row, written: take(row, written, done.model)).end()
+        else:
+            done = correspond(asked_by, rows, *surroundings, take)
+        return {
+            "writer": done.model,
+            "requests_made": done.requests_made,
+            "answers_from_ledger": done.answers_from_ledger,
+            "prompt_tokens": done.prompt_tokens,
+            "completion_tokens": done.completion_tokens,
+        }
 
-    rows = sum(manifest.rows for manifest in manifests)
-    budget = budget_for(config.name, config.label, services.ledger)
-    surroundings = (services.settings, config.label, services.ledger, services.progress, budget)
-    if config.label.mode == "batch":
-        done = correspond_in_batches(requests_to, rows, *surroundings, wait=wait)
-    else:
-        done = correspond(requests_to, rows, *surroundings)
-    facts: dict[str, Scalar] = {
-        "requests_made": done.requests_made,
-        "answers_from_ledger": done.answers_from_ledger,
-        "prompt_tokens": done.prompt_tokens,
-        "completion_tokens": done.completion_tokens,
-    }
-    pairs = requests_for(config, done.model, manifests, services)
-    return Labels(
-        done.model, settled(pairs, services.ledger, done.problems), lambda row: _prompt(row.source).version, facts
-    )
+    return Labels(write, lambda row: _prompt(row.source).version)
 
 
 def requests_for(
@@ -232,13 +240,13 @@ def _input_digest(row: Row) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def _labelled(row: Row, written: Written | None, labels: Labels) -> Row | Rejected:
+def _labelled(row: Row, written: Written | None, writer: str, version: str) -> Row | Rejected:
     if written is None:
         return row.model_copy(update={"writer": row.writer or "archive"})
     if not written.turns:
         detail, reason = written.detail, written.reason
         return Rejected(id=row.id, source=row.source, reason=reason, detail=detail, origin=row.image_sha256)
-    by = {"writer": labels.writer, "prompt_version": labels.version(row), "labelling": dict(written.labelling)}
+    by = {"writer": writer, "prompt_version": version, "labelling": dict(written.labelling)}
     return row.model_copy(update={"turns": written.turns} | by)
 
 
