@@ -21,6 +21,7 @@ from midefics.services.budget import Budget
 from midefics.services.completions import answer_from
 from midefics.services.correspondence import Correspondence, Line, finished
 from midefics.services.ledger import Answer, Ledger
+from midefics.services.parameters import Parameters
 from midefics.services.preflight import OPENAI_URL, preflight
 from midefics.services.prices import price_of
 from midefics.services.progress import Counter, Progress
@@ -60,6 +61,7 @@ class BatchDesk:
         self.problems: dict[str, str] = {}
         self._config, self._ledger, self._budget = config, ledger, budget
         self._records = BatchRecords(ledger.engine)
+        self._parameters = Parameters()
         key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none-needed"
         # Looking, uploading and fetching cost nothing and may be repeated; making a batch is paid, and tried once.
         self._client = openai.OpenAI(
@@ -128,7 +130,9 @@ class BatchDesk:
         except Exception:
             self._records.update(name, "void")
             raise
-        content = io.BytesIO("".join(f"{_line(request)}\n" for request in lines).encode())
+        content = io.BytesIO(
+            "".join(f"{_line(request, self._parameters.body(request))}\n" for request in lines).encode()
+        )
         file = self._call(lambda: self._client.files.create(file=(f"{name}.jsonl", content), purpose="batch"))
         told = self._call(
             lambda: self._client.with_options(max_retries=0).batches.create(
@@ -165,12 +169,14 @@ class BatchDesk:
                 "%s takes no batch of %s requests at present; the next is half of it", self.base_url, len(lines)
             )
             return
+        learnt = self._parameters.learnt
         answers = [answer for line in self._results(told) if (answer := self._read(line, lines))]
         for answer in answers:
             self._ledger.put(answer)
             self.problems.pop(answer.key, None)
         self._settle(batch, answers)
-        self._records.update(batch.name, "collected")
+        # Requests that were refused for a parameter are asked without it: that was no attempt to get an answer.
+        self._records.update(batch.name, "unfit" if self._parameters.learnt > learnt else "collected")
         self.answers += answers
         log.info("label: batch %s %s, %s of %s answered", told.id, told.status, len(answers), len(lines))
         if told.status == "failed" and not answers and not (told.output_file_id or told.error_file_id):
@@ -192,7 +198,10 @@ class BatchDesk:
         response = line.get("response") or {}
         try:
             if response.get("status_code") != 200:
-                raise ValueError(line.get("error") or (response.get("body") or {}).get("error") or "no response")
+                error = line.get("error") or (response.get("body") or {}).get("error") or "no response"
+                if isinstance(error, dict):
+                    self._parameters.adapt(lines[key]["model"], error.get("code"), error.get("param"))
+                raise ValueError(error)
             return answer_from(response["body"], lines[key], attempts=1)
         except (LookupError, TypeError, AttributeError, ValueError) as error:
             self.problems[key] = " ".join(str(error).split())[:200]
@@ -274,9 +283,7 @@ async def _preflight(settings: Settings, config: LabelConfig) -> str:
         return (await preflight(client, base_url, (config.model, *config.successors))).model
 
 
-def _line(request: Request) -> str:
-    body = request.model_dump(include={"model", "messages", "temperature", "max_tokens"})
-    body["response_format"] = {"type": "json_object"}
+def _line(request: Request, body: dict[str, Any]) -> str:
     return json.dumps({"custom_id": request.key, "method": "POST", "url": ENDPOINT, "body": body}, ensure_ascii=False)
 
 

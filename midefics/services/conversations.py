@@ -1,6 +1,7 @@
 """A model's answer in, a conversation out, or why it is none and the request that may mend it."""
 
 import re
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, NamedTuple
@@ -13,6 +14,8 @@ from midefics.services.requests import Request
 
 UNGROUNDED = "not grounded"
 """Reason of a row whose conversation says what its metadata do not support."""
+REMEMBERED = 1000
+"""Verdicts."""
 MAX_DETAIL = 1000
 """Characters of an unreadable answer that are kept."""
 _FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
@@ -94,6 +97,22 @@ def judge(request: Request, answer: Answer) -> Verdict:
     return Verdict(turns)
 
 
+class Judge:
+    """Judges answers, and remembers the verdicts on the last of them: one that has just come is soon read again."""
+
+    def __init__(self) -> None:
+        self._verdicts: OrderedDict[tuple[str, str], Verdict] = OrderedDict()
+
+    def __call__(self, request: Request, answer: Answer) -> Verdict:
+        """As `judge`."""
+        known = self._verdicts.get(key := (answer.key, answer.text))
+        if known is None:
+            known = self._verdicts[key] = judge(request, answer)
+            if len(self._verdicts) > REMEMBERED:
+                self._verdicts.popitem(last=False)
+        return known
+
+
 def written(verdict: Verdict, answers: Sequence[Answer]) -> Written:
     """What a row's answers amount to, by the verdict on the last: the one that needs no repair, or has been its one."""
     if verdict.reason:
@@ -101,9 +120,8 @@ def written(verdict: Verdict, answers: Sequence[Answer]) -> Written:
     return Written(verdict.turns, labelling=_labelling(answers))
 
 
-def repair_for(request: Request, answer: Answer, verdict: Verdict | None = None) -> Request | None:
+def repair_for(request: Request, answer: Answer, verdict: Verdict) -> Request | None:
     """The request that asks again for what can't be read or is objected to; None where all is well."""
-    verdict = verdict or judge(request, answer)
     return repair_of(request, answer.text, verdict.told) if verdict.reason else None
 
 

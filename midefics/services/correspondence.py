@@ -8,14 +8,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from midefics.config import LabelConfig, Settings
 from midefics.services.budget import Budget
 from midefics.services.clerk import Clerk
-from midefics.services.conversations import Verdict, Written, judge, repair_for, written
+from midefics.services.conversations import Judge, Verdict, Written, repair_for, written
 from midefics.services.in_order import Asked, InOrder, Watermark
 from midefics.services.ledger import Answer, Ledger
 from midefics.services.llm import Chat
@@ -81,7 +80,7 @@ def correspond(
     for model in (config.model, *config.successors):
         line = Line(requests_of(asked_by(model)), ledger)
         if next(line, None) is None:  # all is there: nobody needs to be asked, not even which models there are
-            _following(asked_by, model, ledger, line.problems, take).end()
+            _following(asked_by, model, line, take).end()
             return line.told(model, 0)
     with progress.track("label", rows) as counter:
 
@@ -91,7 +90,7 @@ def correspond(
             try:
                 model = await chat.model()
                 line = Line(requests_of(asked_by(model)), ledger, counter)
-                behind = _following(asked_by, model, ledger, line.problems, take)
+                behind = _following(asked_by, model, line, take)
 
                 def keep(reply: Reply) -> None:
                     line.keep(reply)
@@ -107,16 +106,19 @@ def correspond(
         return finished(ask())
 
 
-def became(ledger: Ledger, problems: Mapping[str, str], asked: Iterable[Asked[Asker]]) -> Iterator[Written | None]:
+def became(
+    ledger: Ledger, problems: Mapping[str, str], judge: Judge, asked: Iterable[Asked[Asker]]
+) -> Iterator[Written | None]:
     """Reads from the ledger what came of each request, in their order; None of those who ask nothing.
 
     Args:
         ledger: of answers.
         problems: by a request's key, why it has none.
+        judge: of answers.
         asked: a lot.
     """
     requests = [request for _, request in asked]
-    looked_up = iter(_look_up([request for request in requests if request], ledger))
+    looked_up = iter(_look_up([request for request in requests if request], ledger, judge))
     for request in requests:
         yield _written(next(looked_up), problems) if request else None
 
@@ -129,11 +131,10 @@ def requests_of(asked: Iterable[Asked[Asker]]) -> Iterator[Request]:
 def _following(
     asked_by: Callable[[str], Iterable[Asked[Asker]]],
     model: str,
-    ledger: Ledger,
-    problems: dict[str, str],
+    line: "Line",
     take: Callable[[Asker, Written | None, str], None],
 ) -> InOrder[Asker]:
-    return InOrder(asked_by(model), partial(became, ledger, problems), lambda asker, found: take(asker, found, model))
+    return InOrder(asked_by(model), line.became, lambda asker, found: take(asker, found, model))
 
 
 def _written(found: _LookedUp, problems: Mapping[str, str]) -> Written:
@@ -154,6 +155,7 @@ class Line(Iterator[Request]):
         self.settled = Watermark()
         """How many of the first requests need nothing any more."""
         self.problems: dict[str, str] = {}
+        self._judge = Judge()
         self.found = 0
         """Answers that were in the ledger."""
         self._places = self._new = self._prompt_tokens = self._completion_tokens = 0
@@ -163,7 +165,7 @@ class Line(Iterator[Request]):
             window = next(self._windows, None)
             if window is None:
                 raise StopIteration
-            for looked_up in _look_up(window, self._ledger):
+            for looked_up in _look_up(window, self._ledger, self._judge):
                 self.found += len(looked_up.answers)
                 self._put(looked_up.missing, [self._places], bool(looked_up.answers))
                 self._places += 1
@@ -183,7 +185,12 @@ class Line(Iterator[Request]):
         self._new += 1
         self._prompt_tokens += answer.prompt_tokens
         self._completion_tokens += answer.completion_tokens
-        self._put(None if was_repair else repair_for(request, answer), waiting, is_repair=True)
+        repair = None if was_repair else repair_for(request, answer, self._judge(request, answer))
+        self._put(repair, waiting, is_repair=True)
+
+    def became(self, asked: Iterable[Asked[Asker]]) -> Iterator[Written | None]:
+        """What came of a lot whose requests are settled."""
+        return became(self._ledger, self.problems, self._judge, asked)
 
     def told(self, model: str, requests_made: int) -> Correspondence:
         """What has come of it."""
@@ -213,19 +220,24 @@ class Line(Iterator[Request]):
             self._counter.advance(len(places), note=f"{self._new} answers paid")
 
 
-def _look_up(requests: Sequence[Request], ledger: Ledger) -> list[_LookedUp]:
+def _look_up(requests: Sequence[Request], ledger: Ledger, judge: Judge) -> list[_LookedUp]:
     keys = [request.key for request in requests]
     first = ledger.get_many(keys)
     verdicts = {key: judge(request, first[key]) for key, request in zip(keys, requests, strict=True) if key in first}
     repairs = {key: repair for key, request in zip(keys, requests, strict=True)
                if key in first and (repair := repair_for(request, first[key], verdicts[key]))}  # fmt: skip
     repaired = ledger.get_many(repair.key for repair in repairs.values()) if repairs else {}
-    return [_found(request, first.get(key), verdicts.get(key), repairs.get(key), repaired)
+    return [_found(request, first.get(key), verdicts.get(key), repairs.get(key), repaired, judge)
             for key, request in zip(keys, requests, strict=True)]  # fmt: skip
 
 
 def _found(
-    request: Request, first: Answer | None, verdict: Verdict | None, repair: Request | None, repaired: dict[str, Answer]
+    request: Request,
+    first: Answer | None,
+    verdict: Verdict | None,
+    repair: Request | None,
+    repaired: dict[str, Answer],
+    judge: Judge,
 ) -> _LookedUp:
     if first is None:
         return _LookedUp((), None, request)

@@ -16,6 +16,8 @@ class Parameters:
     """What the models of one service take, as far as their refusals have told."""
 
     def __init__(self) -> None:
+        self.learnt = 0
+        """Refusals that told something new."""
         self._refused: dict[str, set[str]] = {}
 
     def body(self, request: Request) -> dict[str, Any]:
@@ -36,4 +38,5 @@ class Parameters:
         if parameter not in refused:  # else another request, under way at the same time, has told
             log.warning("%s does not take %s; asking without it", model, parameter)
             refused.add(parameter)
+            self.learnt += 1
         return True

@@ -21,7 +21,7 @@ from midefics.prompts import OF_SOURCE, VQA, Prompt, load_prompt
 from midefics.records import Manifest, Rejected, Row, Scalar, Turn
 from midefics.services import Services
 from midefics.services.batches import correspond_in_batches
-from midefics.services.conversations import UNGROUNDED, Written
+from midefics.services.conversations import UNGROUNDED, Judge, Written
 from midefics.services.correspondence import Line, became, correspond, requests_of
 from midefics.services.estimates import estimated
 from midefics.services.in_order import InOrder
@@ -191,7 +191,7 @@ def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services,
         surroundings = (services.settings, config.label, services.ledger, services.progress, budget)
         if config.label.mode == "batch":
             done = correspond_in_batches(lambda model: requests_of(asked_by(model)), rows, *surroundings, wait=wait)
-            lookup = partial(became, services.ledger, done.problems)
+            lookup = partial(became, services.ledger, done.problems, Judge())
             InOrder(asked_by(done.model), lookup, lambda row, written: take(row, written, done.model)).end()
         else:
             done = correspond(asked_by, rows, *surroundings, take)
