@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -111,6 +112,15 @@ def test_what_no_batch_answers_is_given_up_with_its_reason(service: BatchService
     assert answered(service.url, address, 2) == 1
     assert list(run(service.url, address, 2).problems.values()) == ["3 batches brought no answer"]
     assert len(service.batches) == 3
+
+
+def test_parameters_that_a_model_refuses_are_left_out_of_the_next_batch(service: BatchService, address: str) -> None:
+    service.refuses = ("temperature", "max_tokens", "response_format")
+    assert run(service.url, address, 3).problems == {}
+    assert (answered(service.url, address, 3), len(service.batches)) == (3, 4)
+    last = json.loads(service.files[list(service.batches.values())[-1]["input_file_id"]].splitlines()[0])
+    assert last["body"].keys() == {"model", "messages", "max_completion_tokens"}
+    assert stands(address) == (3 * COST, 0)
 
 
 def test_a_batch_that_completes_without_output_is_asked_again(service: BatchService, address: str) -> None:
