@@ -1,6 +1,7 @@
 """The label stage against a service that fails, goes down, ends its models, or is left while it answers."""
 
 import json
+import logging
 import random
 import time
 from collections.abc import Iterator
@@ -141,11 +142,13 @@ def test_what_timed_out_or_came_cut_counts_as_spent(tmp_path: Path, faulty: str)
     ],
 )
 def test_the_first_model_that_lasts_writes(
-    tmp_path: Path, faulty: str, models: dict[str, str | None], chosen: str
+    tmp_path: Path, faulty: str, models: dict[str, str | None], chosen: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     Faulty.models = models
     services = make_services(tmp_path, openai_base_url=faulty)
-    manifest = label.run(config(), stored(services, "validated", rows(3)), services=services)
+    with caplog.at_level(logging.INFO):
+        manifest = label.run(config(), stored(services, "validated", rows(3)), services=services)
+    assert f"label: {chosen} at {faulty} writes" in caplog.messages
     assert manifest.facts["writer"] == chosen
     assert {body["model"] for body in Faulty.asked} == {chosen}
     assert {row.writer for row in services.storage.rows(manifest)} == {chosen}

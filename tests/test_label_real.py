@@ -77,7 +77,7 @@ def validated(archives: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
 
 def config(archives: dict[str, Path]) -> RunConfig:
     sources = {name: {"path": str(path)} for name, path in archives.items()}
-    values = {"timeout_s": 20, "concurrency": 32, "budget_usd": 100, "max_bad_share": 1.0}
+    values = {"timeout_s": 3, "concurrency": 32, "budget_usd": 100, "max_bad_share": 1.0}
     return RunConfig.model_validate({"name": "real", "base_model": "tiny-idefics", "sources": sources, "label": values})
 
 
@@ -105,7 +105,7 @@ def test_a_faulty_service_labels_every_real_row_or_says_why_not(
     archives: dict[str, Path], validated: tuple[Path, Manifest], tmp_path: Path
 ) -> None:
     home, given = validated
-    with chat_service(MIX, latency_s=0.02, stall_s=21, text=written) as service:
+    with chat_service(MIX, latency_s=0.02, stall_s=4, text=written) as service:
         ledger = f"sqlite:///{tmp_path}/ledger.db"
         services = make_services(home, openai_base_url=service.url, ledger_url=SecretStr(ledger))
         made = label.run(config(archives), given, services=services)

@@ -7,24 +7,29 @@ row and written to Parquet. Only the import of Python's modules and the making o
 """
 
 import asyncio
-import hashlib
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from midefics.bench import BOUND, NOTEBOOK, Beside, Figure, best_rates
-from midefics.bench.label_server import CONVERSATION, LabelServer, label_server
-from midefics.config import RunConfig
+from midefics.bench.label_rows import (
+    MODEL,
+    TOGETHER,
+    answer_to,
+    asked_rows,
+    home_at,
+    requests_for_rows,
+    run_config,
+    validated,
+)
+from midefics.bench.label_server import LabelServer, label_server
 from midefics.prompts import OF_SOURCE, Prompt, load_prompt
 from midefics.records import Manifest, Row
 from midefics.services import Services
 from midefics.services.correspondence import correspond
-from midefics.services.ledger import Answer
 from midefics.services.requests import Request
 from midefics.services.spending import budget_for
 from midefics.sources import source
@@ -36,10 +41,8 @@ SPREAD_S = 91.0
 TOKEN_ROWS, TPM, ANSWER_TOKENS = 85, 60_000, 300
 ONE_BY_ONE = 25
 """Requests that the notebook's loop is timed with."""
-FREELY, TOGETHER = 1000, 64
+FREELY = 1000
 MANY, MANY_NEW = 100_000, 5_000
-BUDGET_USD = 500.0
-MODEL = "gpt-3.5-turbo"
 
 
 class _Done(NamedTuple):
@@ -73,7 +76,7 @@ def _limited(services: Services) -> Iterator[Figure]:
         ("no burst", True, SPREAD_S, {"burst": False}),
     )
     for name, headers, most, values in cases:
-        with label_server(rpm=RPM, latency_ms=LATENCY_MS, told=headers) as server, _home(services, server) as home:
+        with label_server(rpm=RPM, latency_ms=LATENCY_MS, told=headers) as server, home_at(services, server) as home:
             done = _labelled(home, ROWS, **values)
             conditions = f"{told}, {'its headers say so' if headers else 'no headers'}, {values or 'nothing configured'}{_load()}"
             ideal = ROWS * 60 / RPM if name == "no burst" else bound
@@ -85,7 +88,7 @@ def _limited(services: Services) -> Iterator[Figure]:
 
 
 def _token_bound(services: Services) -> Iterator[Figure]:
-    with label_server(tpm=TPM, latency_ms=LATENCY_MS) as server, _home(services, server) as home:
+    with label_server(tpm=TPM, latency_ms=LATENCY_MS) as server, home_at(services, server) as home:
         done = _labelled(home, TOKEN_ROWS, max_tokens=ANSWER_TOKENS)
         charged, seconds = server.tokens_charged(), server.seconds()
     bound = (charged - TPM) / (TPM / 60)
@@ -109,8 +112,8 @@ def _complete(
 
 
 def _free(services: Services) -> Iterator[Figure]:
-    with label_server() as server, _home(services, server) as home:
-        requests = _requests(home, FREELY)
+    with label_server() as server, home_at(services, server) as home:
+        requests = requests_for_rows(home, FREELY)
         used: list[float] = []
         ways = {
             "ours": lambda: used.append(_ask(home, server, requests)),
@@ -133,15 +136,15 @@ def _free(services: Services) -> Iterator[Figure]:
 def _ask(home: Services, server: LabelServer, requests: Sequence[Request]) -> float:
     """Asks with an empty ledger; returns the processor's seconds."""
     before = time.process_time()
-    with _home(home, server) as fresh:
-        budget = budget_for("bench", _config().label, fresh.ledger)
-        surroundings = (fresh.settings, _config().label, fresh.ledger, fresh.progress, budget)
+    with home_at(home, server) as fresh:
+        budget = budget_for("bench", run_config().label, fresh.ledger)
+        surroundings = (fresh.settings, run_config().label, fresh.ledger, fresh.progress, budget)
         correspond(lambda _: ((None, request) for request in requests), len(requests), *surroundings, lambda *_: None)
     return time.process_time() - before
 
 
 def _again(services: Services) -> Iterator[Figure]:
-    with label_server() as server, _home(services, server) as home:
+    with label_server() as server, home_at(services, server) as home:
         steps: tuple[tuple[str, int, int, dict[str, object]], ...] = (
             ("100 rows", 100, 100, {}),
             ("a finished run again", 100, 0, {}),
@@ -169,9 +172,9 @@ def _asked_with(home: Services, rows: int, after: str) -> int:
     """How many requests go out when a prompt says one word more after a mark in its file."""
     prompt = load_prompt(OF_SOURCE["isic"], source("isic").glossary)
     changed = prompt._replace(text=prompt.text.replace(after, f"{after}Well: ", 1))
-    pairs = [(row, _as_written_by(changed, row, request)) for row, request in _pairs(home, rows)]
-    budget = budget_for("bench", _config().label, home.ledger)
-    surroundings = (home.settings, _config().label, home.ledger, home.progress, budget)
+    pairs = [(row, _as_written_by(changed, row, request)) for row, request in asked_rows(home, rows)]
+    budget = budget_for("bench", run_config().label, home.ledger)
+    surroundings = (home.settings, run_config().label, home.ledger, home.progress, budget)
     return correspond(lambda _: pairs, rows, *surroundings, lambda *_: None).requests_made
 
 
@@ -181,11 +184,11 @@ def _as_written_by(prompt: Prompt, row: Row, request: Request | None) -> Request
 
 
 def _memory(services: Services) -> Figure:
-    with label_server() as server, _home(services, server) as home:
-        given = _given(home, MANY)
-        for _, request in label.requests_for(_config(), MODEL, [_given(home, MANY - MANY_NEW)], home):
+    with label_server() as server, home_at(services, server) as home:
+        given = validated(home, MANY)
+        for _, request in label.requests_for(run_config(), MODEL, [validated(home, MANY - MANY_NEW)], home):
             if request:
-                home.ledger.put(_answer(request))
+                home.ledger.put(answer_to(request))
         command = [sys.executable, "-m", "midefics", "label", given.uri, "--set", "label.budget_usd=500"]
         environment = {"MIDEFICS_HOME": str(home.settings.home), "OPENAI_BASE_URL": server.base_url}
         process = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
@@ -201,8 +204,8 @@ def _memory(services: Services) -> Figure:
 
 def _one_by_one(services: Services) -> float:
     """Seconds for a request of the notebook's loop: the next is sent when the one before is answered."""
-    with label_server(latency_ms=LATENCY_MS) as server, _home(services, server) as home:
-        return _seconds_one_by_one(server, _requests(home, ONE_BY_ONE))
+    with label_server(latency_ms=LATENCY_MS) as server, home_at(services, server) as home:
+        return _seconds_one_by_one(server, requests_for_rows(home, ONE_BY_ONE))
 
 
 def _seconds_one_by_one(server: LabelServer, requests: Sequence[Request]) -> float:
@@ -246,62 +249,9 @@ def _notebook(seconds: float, rows: int) -> Beside:
     return _beside(f"{NOTEBOOK} (from {ONE_BY_ONE} requests)", seconds * rows, 1.0)
 
 
-class _home:  # noqa: N801 (reads as a function)
-    """Services of their own folder, pointed at the server."""
-
-    def __init__(self, services: Services, server: LabelServer) -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        changes = {"home": Path(self._folder.name), "openai_base_url": server.base_url, "openai_api_key": None}
-        self._services = Services(services.settings.model_copy(update=changes))
-
-    def __enter__(self) -> Services:
-        return self._services
-
-    def __exit__(self, *_: object) -> None:
-        self._services.ledger.close()
-        self._folder.cleanup()
-
-
-def _config(**values: object) -> RunConfig:
-    content = {"name": "bench", "base_model": "tiny-idefics", "sources": {"isic": {"path": "none"}}}
-    fixed = {"model": MODEL, "concurrency": TOGETHER, "budget_usd": BUDGET_USD}
-    return RunConfig.model_validate(content | {"label": fixed | values})
-
-
 def _labelled(home: Services, rows: int, **values: object) -> _Done:
-    given = _given(home, rows)
+    given = validated(home, rows)
     home.ledger.get_many(())  # makes it
     started = time.perf_counter()
-    manifest = label.run(_config(**values), given, services=home)
+    manifest = label.run(run_config(**values), given, services=home)
     return _Done(time.perf_counter() - started, manifest)
-
-
-def _requests(home: Services, rows: int) -> list[Request]:
-    return [request for _, request in _pairs(home, rows) if request]
-
-
-def _pairs(home: Services, rows: int) -> Iterator[tuple[Row, Request | None]]:
-    return label.requests_for(_config(), MODEL, [_given(home, rows)], home)
-
-
-def _given(home: Services, rows: int) -> Manifest:
-    with home.storage.draft("validated") as draft:
-        for number in range(rows):
-            draft.add(_row(number))
-    return draft.manifest
-
-
-def _row(number: int) -> Row:
-    digest = hashlib.sha256(str(number).encode()).hexdigest()
-    return Row(
-        id=f"isic/ISIC_{number:07d}", source="isic", role="train", group=digest[:16], image=b"no picture is looked at",
-        image_sha256=digest, phash=digest[:16], width=640, height=480, licence="CC-0", attribution="drawn",
-        metadata={"age_approx": number % 90, "benign_malignant": "benign", "diagnosis": "nevus", "sex": "male"},
-    )  # fmt: skip
-
-
-def _answer(request: Request) -> Answer:
-    return Answer(
-        key=request.key, model=request.model, prompt_version=request.prompt_version, text=CONVERSATION,
-        input_digest=request.input_digest, finish_reason="stop", prompt_tokens=700, completion_tokens=90,
-    )  # fmt: skip
