@@ -30,6 +30,7 @@ from midefics.prompts import OF_SOURCE, Prompt, load_prompt
 from midefics.records import Manifest, Row
 from midefics.services import Services
 from midefics.services.correspondence import correspond
+from midefics.services.databases import together
 from midefics.services.requests import Request
 from midefics.services.spending import budget_for
 from midefics.sources import source
@@ -186,9 +187,10 @@ def _as_written_by(prompt: Prompt, row: Row, request: Request | None) -> Request
 def _memory(services: Services) -> Figure:
     with label_server() as server, home_at(services, server) as home:
         given = validated(home, MANY)
-        for _, request in label.requests_for(run_config(), MODEL, [validated(home, MANY - MANY_NEW)], home):
-            if request:
-                home.ledger.put(answer_to(request))
+        with together(home.ledger.engine):
+            for _, request in label.requests_for(run_config(), MODEL, [validated(home, MANY - MANY_NEW)], home):
+                if request:
+                    home.ledger.put(answer_to(request))
         command = [sys.executable, "-m", "midefics", "label", given.uri, "--set", "label.budget_usd=500"]
         environment = {"MIDEFICS_HOME": str(home.settings.home), "OPENAI_BASE_URL": server.base_url}
         process = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
