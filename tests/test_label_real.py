@@ -37,6 +37,8 @@ SAFE = json.dumps(
     }
 )
 """A conversation that claims nothing."""
+FAULTS = MIX | {"429": 0.002}
+"""Fewer refusals for the rate: each one that names no limit slows the run down for minutes, and there are thousands of rows."""
 REASONS = {"no answer", "unreadable answer", "not grounded"}
 
 pytestmark = [
@@ -105,7 +107,7 @@ def test_a_faulty_service_labels_every_real_row_or_says_why_not(
     archives: dict[str, Path], validated: tuple[Path, Manifest], tmp_path: Path
 ) -> None:
     home, given = validated
-    with chat_service(MIX, latency_s=0.02, stall_s=4, text=written) as service:
+    with chat_service(FAULTS, latency_s=0.02, stall_s=4, text=written) as service:
         ledger = f"sqlite:///{tmp_path}/ledger.db"
         services = make_services(home, openai_base_url=service.url, ledger_url=SecretStr(ledger))
         made = label.run(config(archives), given, services=services)
