@@ -3,11 +3,13 @@
 from datetime import timedelta
 
 import forms
-from airflow.sdk import FixedKeyMapper, IdentityMapper, PartitionedAssetTimetable, ProductMapper, dag, task_group
+from airflow.sdk import FixedKeyMapper, IdentityMapper, PartitionedAssetTimetable, ProductMapper, dag
+from spending import SpendingApproval
 from stage_assets import ARCHIVES, arrived_sources, publish_dataset
-from stage_task import stage
+from stage_task import mapped, stage
 
 CONFIG = "{{ ti.xcom_pull(task_ids='arrived_sources', key='config') }}"
+SOURCE = "{{ ti.xcom_pull(task_ids='arrived_sources')[ti.map_index].source }}"
 ONE_RUN_A_CONFIGURATION = ProductMapper(IdentityMapper(), FixedKeyMapper("all"))
 
 
@@ -20,17 +22,22 @@ ONE_RUN_A_CONFIGURATION = ProductMapper(IdentityMapper(), FixedKeyMapper("all"))
     doc_md=__doc__,
 )
 def midefics_data():
-    """Every source goes its own way up to its conversations; then all of them become one data set."""
-
-    @task_group
-    def prepare(source, images):
-        validate = stage("validate", config=CONFIG, source=source, inputs=images)
-        estimate = "{% if params.dry_run %}--dry-run{% endif %}"
-        return stage("label", config=CONFIG, source=source, inputs=validate.output, arguments=estimate).output
-
-    conversations = prepare.expand_kwargs(arrived_sources())
-    assemble = stage("assemble", config=CONFIG, inputs=conversations, skip_when="{{ params.dry_run }}")
-    publish_dataset(assemble.output)
+    """What labelling costs is known, and approved where it must be, before anything is spent; every source is labelled by itself."""
+    arrived = arrived_sources()
+    validate = mapped("validate", config=CONFIG).expand_kwargs(arrived)
+    by_source = {"config": CONFIG, "source": SOURCE}
+    estimate = mapped("label", "estimate", arguments="--dry-run", **by_source).expand(inputs=validate.output)
+    spending = SpendingApproval(
+        task_id="spending",
+        config=CONFIG,
+        arrived=arrived,
+        estimates=estimate.output,
+        dry_run="{{ params.dry_run }}",
+        params=forms.SPENDING,
+    )
+    label = mapped("label", skip_when="{{ params.dry_run }}", **by_source).expand(inputs=validate.output)
+    spending >> label
+    publish_dataset(stage("assemble", config=CONFIG, inputs=label.output).output)
 
 
 midefics_data()

@@ -6,7 +6,7 @@ import forms
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import CronTriggerTimetable, dag
 from stage_assets import chosen_sources, publish_archives
-from stage_task import SOURCE, StageOperator
+from stage_task import mapped
 
 
 @dag(
@@ -20,12 +20,10 @@ from stage_task import SOURCE, StageOperator
 )
 def midefics_ingest():
     """An archive that can't be read fails the run, but holds nothing else back."""
-    ingest = StageOperator.partial(
-        task_id="ingest",
-        stage="ingest",
+    ingest = mapped(
+        "ingest",
         config="{{ ti.xcom_pull(task_ids='chosen_sources', key='config') }}",
         arguments="{% if params.limit %}--set sources.{{ task.source }}.limit={{ params.limit }}{% endif %}",
-        map_index_template=SOURCE,
     ).expand(source=chosen_sources())
     publish_archives(ingest.output)
     ingest >> EmptyOperator(task_id="all_were_read")

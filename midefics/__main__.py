@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from midefics.commands import data, export, fetch, platform, quarantine, review, stages
+from midefics.commands import data, export, fetch, platform, prompts, quarantine, review, stages
 from midefics.commands.options import Debugging
 from midefics.errors import MideficsError
 
@@ -26,6 +26,7 @@ app.add_typer(
     data.app, name="data", help="What is stored: list it, look into it, trace it back, free what nothing needs."
 )
 app.add_typer(review.app, name="review")
+app.add_typer(prompts.app, name="prompts")
 
 
 def main() -> NoReturn:

@@ -80,6 +80,8 @@ class Row(Record):
     licence: str
     attribution: str
     turns: tuple[Turn, ...] = ()
+    text_only: tuple[Turn, ...] = ()
+    """Turns about a term that the row names, which need no image and are learnt without it."""
     writer: str = ""
     """Who wrote the turns: a model's name, `offline` for the template writer, `archive` for the archive itself."""
     prompt_version: str = ""

@@ -40,7 +40,10 @@ DATA = {
         description="Manifests' uris, images/ and 16 digits, one a line: a data set of a past state; the newest where empty.",
     ),
     "dry_run": Param(
-        False, type="boolean", title="Dry run", description="Estimate what labelling would cost, and publish nothing."
+        False,
+        type="boolean",
+        title="Dry run",
+        description="Estimate what labelling would cost, and stop there: the result of the task spending.",
     ),
 }
 
@@ -69,5 +72,10 @@ APPROVAL = {
         type=["null", "string"],
         title="Signature",
         description="Your name for the ledger; your Airflow account where empty.",
+    )
+}
+SPENDING = APPROVAL | {
+    "reason": Param(
+        None, type=["null", "string"], title="Reason", description="Why not, where you refuse; for the log."
     )
 }

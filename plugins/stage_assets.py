@@ -62,7 +62,7 @@ def publish_archives(
 def arrived_sources(
     params: Mapping[str, Any] | None = None, dag_run: Any = None, ti: Any = None, inlet_events: Any = None
 ) -> list[dict[str, Any]]:
-    """The sources to make a data set of, each with its images: the newest of the configuration, or the snapshot of the form.
+    """The sources to make a data set of, each with its images as `inputs`: the newest of the configuration, or the snapshot of the form.
 
     Raises:
         AirflowSkipException: fewer sources have arrived than the form's minimum (all of the configuration where empty).
@@ -76,7 +76,7 @@ def arrived_sources(
         raise AirflowSkipException(
             f"waiting for {', '.join(missing)}: {len(arrived)} of {len(config.sources)} are there"
         )
-    return [{"source": name, "images": manifest} for name, manifest in arrived.items()]
+    return [{"source": name, "inputs": manifest} for name, manifest in arrived.items()]
 
 
 @task(inlets=[DATASET], outlets=[DATASET])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+from stage_mount import in_menu, mounted
 
 PREFIX = "/midefics"
 SHOWN = {".html": "text/html", ".css": "text/css", ".png": "image/png", ".json": "application/json", ".md": "text/plain",
@@ -19,16 +20,6 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, max-age=60",
 }
-
-
-async def when_asked(scope: Any, receive: Any, send: Any) -> None:
-    """The pages as an ASGI application, made at the first request: plugins are loaded by every process, and FastAPI takes seconds."""
-    if not _made:
-        _made.append(_application())
-    await _made[0](scope, receive, send)
-
-
-_made: list[Any] = []
 
 
 def _application() -> Any:
@@ -72,14 +63,5 @@ class StagePages(AirflowPlugin):
     """Mounts the pages, and puts the Data Docs into Airflow's menu."""
 
     name = "midefics_pages"
-    fastapi_apps = [{"app": when_asked, "url_prefix": PREFIX, "name": "midefics"}]  # noqa: RUF012 (Airflow's form)
-    external_views = [  # noqa: RUF012 (as above)
-        {
-            "name": "Data validation",
-            # Relative: Airflow's pages name their base path (`<base href>`), and would not put it before a rooted address.
-            "href": f"{PREFIX[1:]}/validation/index.html",
-            "destination": "nav",
-            "category": "browse",
-            "url_route": "midefics-validation",
-        }
-    ]
+    fastapi_apps = [mounted(_application, PREFIX, "midefics")]  # noqa: RUF012 (Airflow's form)
+    external_views = [in_menu("Data validation", f"{PREFIX}/validation/index.html", "midefics-validation")]  # noqa: RUF012 (as above)

@@ -7,20 +7,11 @@
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+from stage_mount import in_menu, mounted
 
 PREFIX = "/midefics-review"
 DAG = "midefics_data"
 """Whose editors decide."""
-
-
-async def when_asked(scope: Any, receive: Any, send: Any) -> None:
-    """The page as an ASGI application, made at the first request: plugins are loaded by every process, and FastAPI takes seconds."""
-    if not _made:
-        _made.append(_application())
-    await _made[0](scope, receive, send)
-
-
-_made: list[Any] = []
 
 
 def _application() -> Any:
@@ -58,14 +49,5 @@ class StageReview(AirflowPlugin):
     """Mounts the page, and puts it into Airflow's menu."""
 
     name = "midefics_review"
-    fastapi_apps = [{"app": when_asked, "url_prefix": PREFIX, "name": "midefics review"}]  # noqa: RUF012 (Airflow's form)
-    external_views = [  # noqa: RUF012 (as above)
-        {
-            "name": "Review conversations",
-            # Relative: Airflow's pages name their base path (`<base href>`), and would not put it before a rooted address.
-            "href": f"{PREFIX[1:]}/",
-            "destination": "nav",
-            "category": "browse",
-            "url_route": "midefics-review",
-        }
-    ]
+    fastapi_apps = [mounted(_application, PREFIX, "midefics review")]  # noqa: RUF012 (Airflow's form)
+    external_views = [in_menu("Review conversations", f"{PREFIX}/", "midefics-review")]  # noqa: RUF012 (as above)

@@ -2,7 +2,9 @@
 
 The only file that knows both worlds. A stage runs as `midefics STAGE … --json` in its own process: CUDA and forked task
 processes do not mix, and Airflow's environment needs no torch. Its lines go to the task's log as they come, its last line of
-standard output is the manifest and becomes the XCom, and it ends with the task, whichever way the task ends.
+standard output is the manifest and becomes the XCom, and it ends with the task, whichever way the task ends. A stage that leaves
+work under way at a service (exit code 75, and the seconds after which to come again) is run again then; its task holds no worker
+meanwhile, and a task that was killed or cleared finds that work again, because the stage does.
 """
 
 import json
@@ -11,19 +13,25 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from stage_links import EvaluationReportLink, MlflowRunLink, ProfileLink, ReviewLink, ValidationPagesLink
+from stage_wait import MomentTrigger, moment_to_run_again, no_triggerer_runs
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
 GUARD = Path(__file__).with_name("stage_guard.py")
 GPU_STAGES = ("train", "evaluate")
 """Wait for a slot of the pool `gpu`, and go to workers that listen to the queue `gpu`."""
+PATIENT_STAGES = ("label",)
+"""Know the option NO_WAIT."""
+NO_WAIT = "--no-wait"
 USAGE_ERROR = 2
 ERROR = "error: "
 SOURCE = "{{ task.source }}"
@@ -77,8 +85,7 @@ class StageOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         gpu = {"queue": "gpu", "pool": "gpu"} if stage in GPU_STAGES else {}
-        named = {"map_index_template": SOURCE} if source else {}
-        super().__init__(**gpu | named | kwargs)
+        super().__init__(**gpu | kwargs)
         self.stage = stage
         self.config = config
         self.inputs = inputs
@@ -93,15 +100,37 @@ class StageOperator(BaseOperator):
 
         Raises:
             AirflowSkipException: `skip_when` holds.
+            TaskDeferred: work is under way at a service; `look_again` follows.
             AirflowFailException: the stage explained a failure that a retry cannot mend.
             AirflowException: anything else; Airflow tries again.
         """
         if self.skip_when == "True":
             raise AirflowSkipException(f"{self.stage}: not in a dry run")
+        return self._go_on(context)
+
+    def look_again(self, context: "Context", event: Any = None) -> dict[str, Any]:
+        """Runs the stage once more: it goes on with what is under way; ends as `execute` does."""
+        del event
+        return self._go_on(context)
+
+    def _go_on(self, context: "Context") -> dict[str, Any]:
         command = self.command(context)
         self.log.info("%s", " ".join(argument if len(argument) < 100 else f"{argument[:80]}…" for argument in command))
-        self.manifest = _manifest(self.stage, self.run(command))
+        outcome = self.run(command)
+        if moment := moment_to_run_again(outcome.code, outcome.last_output):
+            outcome = self._wait(moment, command)
+        self.manifest = _manifest(self.stage, outcome)
         return self.manifest
+
+    def _wait(self, moment: datetime, command: Sequence[str]) -> Outcome:
+        """Leaves the worker until the moment; stays, and lets the stage do the waiting, where nothing would wake the task."""
+        if no_triggerer_runs():
+            self.log.warning(
+                "no triggerer runs, so this task holds its worker while it waits; start one with `airflow triggerer`"
+            )
+            return self.run([argument for argument in command if argument != NO_WAIT])
+        self.log.info("looks again at %s, and holds no worker until then", moment.isoformat(timespec="seconds"))
+        return self.defer(trigger=MomentTrigger(moment.isoformat()), method_name="look_again")
 
     def command(self, context: "Context") -> list[str]:
         """The stage's command line."""
@@ -113,12 +142,14 @@ class StageOperator(BaseOperator):
         map_index = -1 if instance.map_index is None else instance.map_index
         progress = progress_file(load_settings().home, instance.dag_id, instance.run_id, instance.task_id, map_index)
         only = ("--only", self.source) if self.stage == "ingest" and self.source else ()
+        no_wait = (NO_WAIT,) if self.stage in PATIENT_STAGES else ()
         python = str(load_local_settings().python or sys.executable)
         options = (
             "--config",
             self.config,
             *only,
             *shlex.split(self.arguments),
+            *no_wait,
             "--json",
             "--progress-file",
             str(progress),
@@ -150,6 +181,11 @@ class StageOperator(BaseOperator):
 def stage(name: str, **kwargs: Any) -> StageOperator:
     """A task called after its stage."""
     return StageOperator(task_id=name, stage=name, **kwargs)
+
+
+def mapped(name: str, task_id: str = "", **kwargs: Any) -> "OperatorPartial":
+    """The same for each of several archives, yet to be expanded; a task is called by its archive."""
+    return StageOperator.partial(task_id=task_id or name, stage=name, map_index_template=SOURCE, **kwargs)
 
 
 def _references(inputs: "Input | Iterable[Input]") -> Iterator[str]:

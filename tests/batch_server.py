@@ -13,6 +13,12 @@ from typing import Any
 GOOD = json.dumps({"turns": [{"question": f"What is it, {n}?", "answer": "A nevus."} for n in range(4)]})
 
 
+NO_SCHEMA = {
+    "status_code": 400,
+    "body": {"error": {"message": "'json_schema' is not supported", "param": "response_format"}},
+}
+
+
 class BatchService:
     """Files, batches, and what is to become of them."""
 
@@ -20,7 +26,8 @@ class BatchService:
         self.files: dict[str, str] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self.outcomes: list[str] = []
-        """Of the batches to come: `good` where none is left, `half`, `expired`, `empty`, `failing`, `unreadable`, `invalid`."""
+        """Of the batches to come: `good` where none is left, `half`, `expired`, `empty`, `failing`, `unreadable`,
+        `invalid`, `no schema`."""
         self.looks_before_done = 1
         self.largest = 10_000
         """Lines beyond which a batch fails for its tokens."""
@@ -87,9 +94,11 @@ class BatchService:
             return
         answered = {"good": keys, "unreadable": keys, "empty": [], "failing": []}.get(outcome, keys[::2])
         text = "no JSON" if outcome == "unreadable" else GOOD
-        self.paid += answered
         code = "batch_expired" if outcome == "expired" else "server_error"
-        failed = [{"custom_id": key, "response": None, "error": {"code": code, "message": "not this time"}}
+        if outcome == "no schema":
+            answered = [line["custom_id"] for line in lines if line["body"]["response_format"]["type"] != "json_schema"]
+        self.paid += answered
+        failed = [{"custom_id": key, "response": NO_SCHEMA if outcome == "no schema" else None, "error": {"code": code, "message": "not this time"}}
                   for key in keys if key not in answered]  # fmt: skip
         done = [{"custom_id": key, "response": {"status_code": 200, "body": _completion(text)}, "error": None}
                 for key in reversed(answered)]  # fmt: skip

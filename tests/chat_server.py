@@ -1,4 +1,7 @@
-"""A chat service with faults in the shares that a test names; it counts what it answered, as a bill would."""
+"""A function of the request's body in, a server of the OpenAI protocol out that answers by it, with faults in given shares.
+
+It counts what it answered, as a bill would.
+"""
 
 import json
 import random
@@ -10,19 +13,29 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+Body = dict[str, Any]
+
 MIX = {"429": 0.05, "500": 0.03, "stall": 0.02, "cut": 0.02, "truncated": 0.02, "malformed": 0.01}
 """Of the requests, so many meet each fault."""
 GOOD = json.dumps({"turns": [{"question": f"What is it, {n}?", "answer": "A nevus."} for n in range(4)]})
 
 
-class ChatService:
+class ChatServer:
     """What the server answers, and what it has answered."""
 
     def __init__(
-        self, faults: Mapping[str, float], latency_s: float, stall_s: float, text: Callable[[Any], str]
+        self,
+        answer: Callable[[Body], "str | tuple[int, Body]"],
+        model: str,
+        faults: Mapping[str, float],
+        latency_s: float,
+        stall_s: float,
     ) -> None:
-        self.faults, self.latency_s, self.stall_s, self.text = faults, latency_s, stall_s, text
-        self.url = ""
+        self.answer, self.model = answer, model
+        self.faults, self.latency_s, self.stall_s = faults, latency_s, stall_s
+        self.base_url = ""
+        self.bodies: list[Body] = []
+        """Of every chat request so far."""
         self.met: Counter[str] = Counter()
         """Requests by the fault that they met, none included."""
         self.paid: Counter[str] = Counter()
@@ -33,10 +46,11 @@ class ChatService:
         self._draw = random.Random(7)  # noqa: S311 (faults)
         self._lock = threading.Lock()
 
-    def arrived(self) -> str:
+    def arrived(self, body: Body) -> str:
         """A request comes in; returns the fault it meets."""
         with self._lock:
             self.under_way += 1
+            self.bodies.append(body)
             drawn, fault = self._draw.random(), ""
             for name, share in self.faults.items():
                 drawn -= share
@@ -46,10 +60,10 @@ class ChatService:
             self.met[fault] += 1
             return fault
 
-    def charge(self, body: dict[str, Any]) -> dict[str, int]:
+    def charge(self, body: Body) -> dict[str, int]:
         """Makes an answer: from here on it is paid."""
         with self._lock:
-            tokens = self._draw.randint(50, min(300, body["max_tokens"]))
+            tokens = self._draw.randint(50, min(300, body.get("max_tokens", 300)))
             self.paid[json.dumps(body["messages"])] += 1
             self.completion_tokens += tokens
         return {"prompt_tokens": 9, "completion_tokens": tokens, "total_tokens": 9 + tokens}
@@ -62,14 +76,15 @@ class ChatService:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    service: ChatService
+    service: ChatServer
 
     def do_GET(self) -> None:
-        self._send(200, json.dumps({"object": "list", "data": [{"id": "gpt-3.5-turbo", "object": "model"}]}))
+        listed = {"id": self.service.model, "object": "model", "created": 0, "owned_by": "x"}
+        self._send(200, json.dumps({"object": "list", "data": [listed]}))
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        fault = self.service.arrived()
+        fault = self.service.arrived(body)
         try:
             time.sleep(self.service.latency_s)
             self._answer(body, fault)
@@ -78,15 +93,15 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             self.service.left()
 
-    def _answer(self, body: dict[str, Any], fault: str) -> None:
+    def _answer(self, body: Body, fault: str) -> None:
         if fault in ("429", "500"):
             self._send(int(fault), json.dumps({"error": {"message": fault, "code": "x"}}))
             return
-        usage = self.service.charge(body)
-        text = self.service.text(body["messages"])
-        message = {"role": "assistant", "content": text[: len(text) // 2] if fault == "malformed" else text}
-        choice = {"index": 0, "finish_reason": "stop", "message": message}
-        answer = json.dumps({"id": "1", "model": "m", "choices": [choice], "usage": usage})
+        said = self.service.answer(body)
+        if isinstance(said, tuple):
+            self._send(said[0], json.dumps(said[1]))
+            return
+        answer = _completion(said[: len(said) // 2] if fault == "malformed" else said, self.service.charge(body))
         if fault == "stall":
             time.sleep(self.service.stall_s)
         if fault == "cut":
@@ -118,17 +133,40 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def chat_service(
+def chat_server(
+    answer: Callable[[Body], "str | tuple[int, Body]"] = lambda _: GOOD,
+    model: str = "gpt-3.5-turbo",
     faults: Mapping[str, float] | None = None,
     latency_s: float = 0.0,
     stall_s: float = 0.0,
-    text: Callable[[Any], str] = lambda _: GOOD,
-) -> Iterator[ChatService]:
-    """Runs the server on a free port."""
-    service = ChatService(faults or {}, latency_s, stall_s, text)
+) -> Iterator[ChatServer]:
+    """Serves on a free port; `answer` gives the message's text, or a status and an error."""
+    service = ChatServer(answer, model, faults or {}, latency_s, stall_s)
     handler = type("Handler", (_Handler,), {"service": service})
     with _Server(("127.0.0.1", 0), handler) as server:
-        service.url = f"http://127.0.0.1:{server.server_port}/v1"
+        service.base_url = f"http://127.0.0.1:{server.server_port}/v1"
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield service
         server.shutdown()
+
+
+def told(body: Body) -> Body:
+    """The data of a request: what stands between the two fences of its last message but repairs."""
+    message = next(
+        one for one in reversed(body["messages"]) if one["role"] == "user" and one["content"].startswith("-----")
+    )
+    fence, data, end = message["content"].split("\n")
+    assert fence == end
+    content: Body = json.loads(data)
+    return content
+
+
+def conversation(*turns: tuple[str, str]) -> str:
+    """Turns as a model writes them."""
+    return json.dumps({"turns": [{"question": question, "answer": answer} for question, answer in turns]})
+
+
+def _completion(text: str, usage: dict[str, int]) -> str:
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+    content = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+    return json.dumps(content)

@@ -32,6 +32,23 @@ FACTS = {
     "register": {"model_name": "midefics", "version": "7", "run_id": "0", "proposable": True, "rules": ""},
     "promote": {"alias": "champion"},
 }
+ESTIMATE = {
+    "writer": "offline",
+    "rows": 1,
+    "in_ledger": 0,
+    "to_ask": 0,
+    "prompt_tokens_estimated": 0,
+    "answer_tokens_at_most": 0,
+    "tokens_by": "4 characters a token",
+    "dollars_at_most": 0.0,
+    "dollars_at_most_in_batches": 0.0,
+    "prices_as_of": "2026-06",
+    "hours_at_limits": None,
+    "budget_name": "demo",
+    "budget_dollars": None,
+    "budget_left_dollars": None,
+    "within_budget": True,
+}
 
 
 def main(stage: str, *arguments: str) -> None:
@@ -41,6 +58,9 @@ def main(stage: str, *arguments: str) -> None:
         progress.write_text(json.dumps({"name": stage, "done": done, "total": 3, "note": ""}))
         sys.stderr.write(f"{stage}: {done} of 3\n")
         time.sleep(0.2)
+    if "--dry-run" in arguments:
+        sys.stdout.write(json.dumps(ESTIMATE) + "\n")
+        return
     digest = hashlib.sha256(stage.encode()).hexdigest()
     kind = KINDS[stage]
     facts = FACTS.get(stage, {})

@@ -144,12 +144,26 @@ def _hf_dataset(root: Path, names: Sequence[str]) -> None:
     pq.write_table(pa.Table.from_pylist(rows), root / "train.parquet")
 
 
+def _slake(root: Path, names: Sequence[str]) -> None:
+    records = [
+        {"img_name": f"{name}.jpg", "question": "Is it normal?", "answer": "No", "q_lang": "en"} for name in names
+    ]
+    (root / "test.json").write_text(json.dumps(records))
+
+
+def _vqa_med(root: Path, names: Sequence[str]) -> None:
+    (root / "Test_Images").mkdir(exist_ok=True)
+    (root / "Ref_Answers.txt").write_text("".join(f"{name}|Is it normal?|No\n" for name in names))
+
+
 LAYOUTS = {
     "isic": Layout("isic", "{}.jpg".format, _isic),
     "mura": Layout("mura", "MURA-v1.1/train/XR_HAND/patient00001/study1_positive/{}.png".format, _mura),
     "roco": Layout("roco", "data/train/radiology/images/{}.jpg".format, _roco),
     "roco-kaggle": Layout("roco", "all_data/test/radiology/images/{}.jpg".format, _roco_kaggle),
     "vqa_rad": Layout("vqa_rad", "data_RAD/images/{}.jpg".format, _vqa_rad),
+    "slake": Layout("slake", "imgs/{}.jpg".format, _slake),
+    "vqa_med": Layout("vqa_med", "Test_Images/{}.jpg".format, _vqa_med),
     "hf_dataset": Layout("hf_dataset", "images/{}.jpg".format, _hf_dataset),
 }
 

@@ -182,7 +182,7 @@ def test_the_command_exits_with_75_while_batches_are_under_way(service: BatchSer
     service.looks_before_done = 2
     services = make_services(tmp_path)
     manifest = stored(services, "validated", [make_row(n) for n in range(3)])
-    options = ["label", manifest.uri, "--no-wait", "--set", "label.mode=batch"]
+    options = ["label", manifest.uri, "--no-wait", "--set", "label.mode=batch", "--set", "label.text_only_share=0"]
     environment = os.environ | {"MIDEFICS_HOME": str(tmp_path), "OPENAI_BASE_URL": service.url}
     command = [sys.executable, "-m", "midefics", *options]
     first, second, third = (
@@ -202,6 +202,19 @@ def test_rows_are_labelled_by_batches_with_one_repair(service: BatchService, tmp
     rows = list(services.storage.rows(manifest))
     assert ([len(row.turns) for row in rows], len(service.batches)) == ([4, 4, 4], 2)
     assert [row.labelling["cost"] for row in rows] == [2 * COST / 1e6] * 3
+
+
+def test_a_batch_whose_schema_is_refused_is_asked_again_for_an_object(service: BatchService, tmp_path: Path) -> None:
+    service.outcomes = ["no schema", "no schema"]
+    services = make_services(tmp_path, openai_base_url=service.url)
+    content: dict[str, Any] = {"name": "tried", "base_model": "tiny-idefics", "sources": {"isic": {"path": "x"}}}
+    label_ = {"mode": "batch", "batch_poll_s": 0.02, "model": "gpt-4o-mini", "successors": []}
+    chosen = RunConfig.model_validate(content | {"label": label_})
+    manifest = label.run(chosen, stored(services, "validated", [make_row(n) for n in range(3)]), services=services)
+    files = [service.files[batch["input_file_id"]].splitlines() for batch in service.batches.values()]
+    asked = [{json.loads(line)["body"]["response_format"]["type"] for line in lines} for lines in files]
+    assert (manifest.rows, asked) == (3, [{"json_schema"}, {"json_object"}])
+    assert len(service.paid) == 3
 
 
 def test_an_independent_server_takes_our_batches(

@@ -109,6 +109,11 @@ def test_model_dag_asks_before_it_promotes(parsed):
     assert tasks.index("register") < tasks.index("approve") < tasks.index("promote")
 
 
+def test_data_dag_estimates_and_asks_before_it_labels(parsed):
+    tasks = parsed["dags"]["midefics_data"]["tasks"]
+    assert tasks.index("estimate") < tasks.index("spending") < tasks.index("label") < tasks.index("assemble")
+
+
 @pytest.mark.parametrize("file", sorted((REPOSITORY / "dags").glob("*.py")), ids=lambda file: file.name)
 def test_dag_file_is_short_and_reads_no_environment(file: Path):
     text = file.read_text(encoding="utf-8")

@@ -36,11 +36,18 @@ def test_steps_show_the_whole_way_when_nothing_has_begun(tmp_path: Path):
 
 
 def test_steps_name_the_source_when_a_sister_task_knows_it(tmp_path: Path):
-    found = steps(tmp_path, [instance("prepare.validate", 0, "isic"), instance("prepare.label", 0, state="queued")])
+    found = steps(tmp_path, [instance("validate", 0, "isic"), instance("label", 0, state="queued")])
     assert [(step.stage, step.source, step.word) for step in found[1:3]] == [
         ("validate", "isic", "done"),
         ("label", "isic", "queued"),
     ]
+
+
+def test_a_question_about_money_is_shown_while_it_waits(tmp_path: Path):
+    asked = steps(tmp_path, [instance("estimate", 0), instance("spending", state="awaiting_input")])
+    assert [(step.stage, step.word) for step in asked if step.state] == [("spending", "asks a person")]
+    answered = steps(tmp_path, [instance("estimate", 0), instance("spending")])
+    assert [step for step in answered if step.state] == []
 
 
 def test_steps_read_the_progress_that_a_stage_tells(tmp_path: Path):
@@ -55,7 +62,7 @@ def test_steps_read_the_progress_that_a_stage_tells(tmp_path: Path):
 def test_seconds_of_a_stage_run_from_its_first_start_to_its_last_end():
     spans = [("12:00:00", "12:00:10"), ("12:00:05", "12:00:20")]
     made = [
-        instance("prepare.label", index, start_date=f"2026-01-01T{start}+00:00", end_date=f"2026-01-01T{end}+00:00")
+        instance("label", index, start_date=f"2026-01-01T{start}+00:00", end_date=f"2026-01-01T{end}+00:00")
         for index, (start, end) in enumerate(spans)
     ]
     assert seconds_by_stage(made) == {"label": 20.0}

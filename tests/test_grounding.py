@@ -2,7 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from midefics.bench.grounding import MEASURED, drawn_rows, scored, shared_rows
+from midefics.bench.grounding.phrasings import DEVELOPED, HELD_OUT
+from midefics.bench.grounding.retelling import retold
+from midefics.bench.grounding.rows import drawn_rows, shared_rows
+from midefics.bench.grounding.scoring import Rate, scored
 from midefics.grounding import kinds, problems, told
 from midefics.grounding.repetition import UNTIL, Questions, same_question
 from midefics.records import Scalar, Turn
@@ -103,18 +106,65 @@ def test_problems_are_told_by_turn_and_kinds_without_words() -> None:
 
 
 def test_no_conversation_of_the_offline_writer_is_lost(tmp_path: Path) -> None:
-    rows = [*drawn_rows(tmp_path, count=120), *list(shared_rows(Path("../shared/data")))]
+    rows = [*drawn_rows(tmp_path, count=120), *list(shared_rows(Path("../shared/data")))[::8]]
     lost = [row for row in rows if problems(row[0], row[1], source(row[0]).conversation(row[1]))]
     assert lost == []
     assert len(rows) > 300
 
 
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What is a melanoma?", "Melanoma is a type of skin cancer; it is malignant in nature."),
+        ("How do doctors tell them apart?", "Melanomas are often asymmetric, with irregular borders."),
+        ("Should we get an MRI?", "An MRI may be advised, but CT is reserved for advanced tumours."),
+        ("What margin is used?", "Melanomas are removed with a margin of 1 to 2 cm."),
+        ("Does everyone have moles?", "Most moles appear before the age of 40."),
+        ("Where do melanomas grow?", "Melanomas grow on the face, the arms and the back."),
+        ("Any warning signs?", "Bleeding, crusting or an ulcer warrants a visit."),
+        ("Why?", "Because a basal cell carcinoma can look alike."),
+    ],
+)
+def test_what_is_said_in_general_is_no_claim(question: str, answer: str) -> None:
+    assert found("isic", NEVUS, question, answer) == ""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "kind"),
+    [
+        ("What is a melanoma?", "This lesion is a melanoma.", "diagnosis"),
+        ("How do doctors tell them apart?", "Here we see irregular borders.", "finding"),
+        ("Should we get an MRI?", "As this is an MRI, no.", "modality"),
+        ("What margin is used?", "The lesion measures 15 mm.", "size"),
+        ("Any warning signs?", "The patient is a woman.", "sex"),
+    ],
+)
+def test_what_is_said_of_this_image_is_a_claim_whatever_was_asked(question: str, answer: str, kind: str) -> None:
+    assert found("isic", NEVUS, question, answer) == kind
+
+
+def test_a_caption_told_in_other_sentences_is_grounded() -> None:
+    assert [turn for turn in retold(str(CAPTION["caption"])) if problems("roco", CAPTION, [turn])] == []
+
+
+def test_hostile_text_takes_time_with_its_length() -> None:
+    words = ("yes, ", "a nevus can ", "cysts and ", "the left ", "in general, ", "that this is ", "no ", "5 x 5 x ")
+    turns = [Turn(question=word * 100, answer=word * 1_000) for word in words]
+    assert isinstance(problems("isic", NEVUS, turns), list)
+
+
+def test_wilsons_interval_holds_the_share() -> None:
+    low, high = Rate(90, 100).interval()
+    assert (round(low, 3), round(high, 3)) == (0.826, 0.945)  # worked out by hand from Wilson's formula
+
+
 def test_precision_and_recall_on_drawn_rows(tmp_path: Path) -> None:
-    scores = scored(list(drawn_rows(tmp_path)), MEASURED)
-    assert sum(scores.corrupted.values()) > 700
-    assert scores.precision >= 0.95
-    assert scores.recall >= 0.95
-    assert all(scores.caught[name] >= 0.95 * count for name, count in scores.corrupted.items())
+    rows = list(drawn_rows(tmp_path, count=40))
+    scores = scored(rows, DEVELOPED, per_row=1)
+    assert sum(scores.corrupted.values()) > 600
+    assert scores.precision.value >= 0.95
+    assert scores.recall.value >= 0.95
+    assert HELD_OUT[0] not in DEVELOPED
 
 
 def test_questions_are_near_identical_when_the_telling_words_are() -> None:

@@ -344,12 +344,18 @@ def test_a_conversation_without_ground_is_repaired_once_and_else_put_in_quaranti
     assert len(chats(llmock)) == 3 + 2
 
 
-def test_a_share_of_the_rows_calls_a_classifier_and_is_not_asked_for(tmp_path: Path, llmock: LLMock) -> None:
-    services = online(tmp_path, llmock)
-    manifest = label.run(config(modelcall_share=0.5), stored(services, "validated", rows(40)), services=services)
+def test_without_a_language_model_code_writes_the_calls_and_the_definitions(tmp_path: Path) -> None:
+    services = make_services(tmp_path)
+    shares = {"modelcall_share": 0.5, "text_only_share": 0.5}
+    manifest = label.run(config(**shares), stored(services, "validated", rows(40)), services=services)
     made = list(services.storage.rows(manifest))
     called = [row for row in made if row.prompt_version == "modelcall-1"]
+    telling = [row for row in made if row.text_only]
     assert len(made) == 40
     assert 10 < len(called) < 30
     assert {row.writer for row in called} == {"code"}
-    assert len(chats(llmock)) == 40 - len(called)
+    assert 10 < len(telling) < 30
+    assert {turn.answer for row in telling for turn in row.text_only} == {
+        "A nevus is a mole of pigment cells. It is usually benign."
+    }
+    assert {row.labelling["text_only"] for row in telling} == {"offline, definitions-1"}

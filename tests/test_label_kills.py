@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from midefics.services.ledger import Ledger
 from midefics.services.spending import LedgerBudget
 from midefics.stages import label
-from tests.chat_server import MIX, ChatService, chat_service
+from tests.chat_server import MIX, ChatServer, chat_server
 from tests.rows import make_row, make_services, stored
 from tests.test_label import config
 
@@ -33,14 +33,14 @@ class Worker:
     """One home, and `midefics label` on rows of its own."""
 
     def __init__(
-        self, home: Path, rows: range, service: ChatService, ledger: SecretStr | None, **values: object
+        self, home: Path, rows: range, service: ChatServer, ledger: SecretStr | None, **values: object
     ) -> None:
         home.mkdir(exist_ok=True)
-        self.services: Services = make_services(home, openai_base_url=service.url)
+        self.services: Services = make_services(home, openai_base_url=service.base_url)
         given = [make_row(number, metadata={"diagnosis": "nevus", "age_approx": number}) for number in rows]
         self.given: Manifest = stored(self.services, "validated", given)
         self.config = config(concurrency=CONCURRENCY, timeout_s=1, **values)
-        self._environment = {**os.environ, "MIDEFICS_HOME": str(home), "OPENAI_BASE_URL": service.url}
+        self._environment = {**os.environ, "MIDEFICS_HOME": str(home), "OPENAI_BASE_URL": service.base_url}
         if ledger:
             self._environment["MIDEFICS_LEDGER_URL"] = ledger.get_secret_value()
 
@@ -59,7 +59,7 @@ class Worker:
 def test_killed_at_any_moment_every_row_is_labelled_once(tmp_path: Path, kills: int, count: int) -> None:
     moments = random.Random(11)  # noqa: S311 (moments)
     under_way = 0
-    with chat_service(latency_s=0.15) as service:
+    with chat_server(latency_s=0.15) as service:
         worker = Worker(tmp_path / "home", range(count), service, None)
         for kill in range(kills):
             under_way += _killed(worker.start(), service, moments, from_start=kill % 5 == 4)
@@ -74,7 +74,7 @@ def test_killed_at_any_moment_every_row_is_labelled_once(tmp_path: Path, kills: 
     assert twice <= kills * CONCURRENCY
 
 
-def _killed(process: "subprocess.Popen[bytes]", service: ChatService, moments: random.Random, from_start: bool) -> int:
+def _killed(process: "subprocess.Popen[bytes]", service: ChatServer, moments: random.Random, from_start: bool) -> int:
     """Kills within three seconds of the start or one of the first request; returns how many the service was answering."""
     arrived = service.met.total()
     while not from_start and service.met.total() == arrived and process.poll() is None:
@@ -98,7 +98,7 @@ def test_four_workers_on_one_ledger_never_pass_the_budget(
 ) -> None:
     values = {"budget_usd": budget_usd, "budget_name": "shared", "prices": PRICES}
     done = 0
-    with chat_service(MIX, latency_s=0.3, stall_s=1.5) as service:
+    with chat_server(faults=MIX, latency_s=0.3, stall_s=1.5) as service:
         workers = [
             Worker(
                 tmp_path / f"home-{place}",
@@ -124,7 +124,7 @@ def test_four_workers_on_one_ledger_never_pass_the_budget(
     assert spent + reserved > limit - (4 * CONCURRENCY + 1) * MOST_MICRO
 
 
-def _until_the_money_is_out(workers: list[Worker], service: ChatService, kills: int) -> int:
+def _until_the_money_is_out(workers: list[Worker], service: ChatServer, kills: int) -> int:
     """Runs all workers, kills one now and then and starts it again; returns the kills, when all have ended by themselves."""
     moments, done = random.Random(5), 0  # noqa: S311 (moments)
     running = [worker.start() for worker in workers]

@@ -4,7 +4,6 @@ import json
 import random
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from llmock.pytest_plugin import LLMock
@@ -17,7 +16,7 @@ from midefics.records import Manifest
 from midefics.services import Services
 from midefics.sources import source
 from midefics.stages import ingest, label, validate
-from tests.chat_server import MIX, chat_service
+from tests.chat_server import MIX, Body, chat_server, told
 from tests.rows import make_services
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -37,8 +36,6 @@ SAFE = json.dumps(
     }
 )
 """A conversation that claims nothing."""
-FAULTS = MIX | {"429": 0.002}
-"""Fewer refusals for the rate: each one that names no limit slows the run down for minutes, and there are thousands of rows."""
 REASONS = {"no answer", "unreadable answer", "not grounded"}
 
 pytestmark = [
@@ -72,7 +69,7 @@ def validated(archives: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
     services = make_services(home)
     images = ingest.run(config(archives), services=services)
     manifest = validate.run(config(archives), images, services=services)
-    told(images=images.rows, ingest_rejected=images.rejected, validated=manifest.rows, rejected=manifest.rejected)
+    show(images=images.rows, ingest_rejected=images.rejected, validated=manifest.rows, rejected=manifest.rejected)
     assert images.rows + sum(images.rejected.values()) == sum(ROWS.values())
     return home, manifest
 
@@ -83,14 +80,13 @@ def config(archives: dict[str, Path]) -> RunConfig:
     return RunConfig.model_validate({"name": "real", "base_model": "tiny-idefics", "sources": sources, "label": values})
 
 
-def told(**figures: object) -> None:
+def show(**figures: object) -> None:
     print(" ".join(f"{name}={value}" for name, value in figures.items()))  # noqa: T201 (for those who ask with -s)
 
 
-def written(messages: list[dict[str, str]]) -> str:
+def written(body: Body) -> str:
     """The conversation that the offline writer makes of the metadata that were sent; the same simple one where it has none."""
-    content = next(one["content"] for one in reversed(messages) if "\n{" in one["content"] and one["role"] == "user")
-    metadata: dict[str, Any] = json.loads(content.splitlines()[1])
+    metadata = told(body)
     turns = source("roco" if "caption" in metadata else "isic").conversation(metadata)
     return json.dumps({"turns": [turn.model_dump() for turn in turns][:6]}) if turns else SAFE
 
@@ -100,18 +96,18 @@ def all_accounted_for(services: Services, given: Manifest, made: Manifest) -> No
     ids = [row.id for row in services.storage.rows(made)] + [one.id for one in rejected]
     assert sorted(ids) == sorted(row.id for row in services.storage.rows(given))
     assert {one.reason for one in rejected} <= REASONS
-    told(given=given.rows, labelled=made.rows, rejected=made.rejected, facts=made.facts)
+    show(given=given.rows, labelled=made.rows, rejected=made.rejected, facts=made.facts)
 
 
 def test_a_faulty_service_labels_every_real_row_or_says_why_not(
     archives: dict[str, Path], validated: tuple[Path, Manifest], tmp_path: Path
 ) -> None:
     home, given = validated
-    with chat_service(FAULTS, latency_s=0.02, stall_s=4, text=written) as service:
+    with chat_server(written, faults=MIX, latency_s=0.02, stall_s=4) as service:
         ledger = f"sqlite:///{tmp_path}/ledger.db"
-        services = make_services(home, openai_base_url=service.url, ledger_url=SecretStr(ledger))
+        services = make_services(home, openai_base_url=service.base_url, ledger_url=SecretStr(ledger))
         made = label.run(config(archives), given, services=services)
-        told(met=dict(service.met), paid=service.paid.total(), asked_once=len(service.paid))
+        show(met=dict(service.met), paid=service.paid.total(), asked_once=len(service.paid))
         all_accounted_for(services, given, made)
         assert made.rows > 0.9 * given.rows
         again = label.run(config(archives), given, services=services)

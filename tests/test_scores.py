@@ -1,8 +1,9 @@
 import pytest
 
 from midefics.config import PromoteConfig
+from midefics.evidence.closed import closed_match, is_closed
 from midefics.evidence.rules import as_markdown, assess
-from midefics.evidence.scores import exact_match, mean_difference, token_f1
+from midefics.evidence.scores import bleu, exact_match, rouge_l, token_f1, token_recall
 
 
 @pytest.mark.parametrize(
@@ -25,35 +26,6 @@ def test_exact_match_ignores_case_and_punctuation_only(answer: str, truth: str, 
 )
 def test_token_f1_is_the_harmonic_mean_of_precision_and_recall(answer: str, truth: str, score: float) -> None:
     assert token_f1(answer, truth) == pytest.approx(score)
-
-
-def test_mean_difference_weighs_questions_and_draws_groups() -> None:
-    # Group a: three questions, all won; group b: one, lost. (3 * 1 + 1 * -1) / 4 = 0.5
-    interval = mean_difference([1, 1, 1, 0], [0, 0, 0, 1], ["a", "a", "a", "b"], resamples=500, seed=0)
-    assert interval.value == 0.5
-    # Two groups: the resamples are (a, a), (a, b), (b, b) alone, so the ends are those of a and b.
-    assert (interval.low, interval.high) == (-1.0, 1.0)
-
-
-def test_interval_is_wider_when_questions_share_a_patient() -> None:
-    first, second = [1.0, 0.0] * 40, [0.0] * 80
-    alone = mean_difference(first, second, [str(n) for n in range(80)], 2000, 0)
-    # Ten patients with eight questions each, all right or all wrong: ten observations, not eighty.
-    shared = mean_difference([1.0] * 40 + [0.0] * 40, second, [str(n // 8) for n in range(80)], 2000, 0)
-    assert alone.value == shared.value == 0.5
-    assert shared.high - shared.low > 2 * (alone.high - alone.low)
-
-
-def test_interval_matches_the_normal_approximation() -> None:
-    # 100 independent coins, 60 heads: standard error sqrt(.6 * .4 / 100) = 0.049, so 0.6 +- 0.096.
-    interval = mean_difference([1.0] * 60 + [0.0] * 40, [0.0] * 100, [str(n) for n in range(100)], 5000, 0)
-    assert interval.low == pytest.approx(0.504, abs=0.015)
-    assert interval.high == pytest.approx(0.696, abs=0.015)
-
-
-def test_one_group_alone_shows_nothing() -> None:
-    interval = mean_difference([1.0, 1.0], [0.0, 0.0], ["a", "a"], 100, 0)
-    assert (interval.low, interval.high) == (-1.0, 1.0)
 
 
 FACTS = {
@@ -79,3 +51,50 @@ def test_rules_want_the_whole_interval_above_the_bar(changes: dict[str, float], 
     decided = assess(FACTS | changes, PromoteConfig())
     assert [one.passed for one in decided] == passed
     assert as_markdown(decided).count("**fail**") == passed.count(False)
+
+
+@pytest.mark.parametrize(
+    ("question", "truth", "closed"),
+    [
+        ("Is it normal?", "No.", True),
+        ("Is the lesion left or right?", "Left", True),
+        ("Is the lesion left or right?", "both", False),
+        ("Where is the lesion?", "left", False),
+        ("Is it normal?", "", False),
+        ("What of the order?", "order", False),
+    ],
+)
+def test_closed_questions_are_those_that_offer_their_answer(question: str, truth: str, closed: bool) -> None:
+    assert is_closed(question, truth) is closed
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "score"),
+    [
+        ("Yes, it is.", "yes", 1.0),
+        ("There is no fracture, yes.", "yes", 0.0),
+        ("It is.", "yes", 0.0),
+        ("The left lung.", "Left", 1.0),
+        ("Leftmost", "left", 0.0),
+        ("", "no", 0.0),
+    ],
+)
+def test_a_closed_answer_is_its_first_decision(answer: str, truth: str, score: float) -> None:
+    assert closed_match(answer, truth) == score
+
+
+@pytest.mark.parametrize(("answer", "truth", "score"), [("a b x", "a b c d", 0.5), ("a a", "a b", 0.5), ("", "a", 0.0)])
+def test_token_recall_is_the_share_of_the_truth_that_is_said(answer: str, truth: str, score: float) -> None:
+    assert token_recall(answer, truth) == score
+
+
+def test_rouge_l_follows_the_longest_common_subsequence() -> None:
+    # police the gunman: of 4 and 4 words 2 in order -> precision = recall = 0.5 (Lin 2004, section 3)
+    assert rouge_l("police kill the gunman", "police killed the gunman") == pytest.approx(0.75)
+    assert rouge_l("the gunman kill police", "police killed the gunman") == pytest.approx(0.5)
+
+
+def test_bleu_of_the_same_text_is_one_and_of_another_next_to_nothing() -> None:
+    same = ["the heart is of normal size", "no fracture is seen here"]
+    assert bleu(same, same) == pytest.approx(1.0)
+    assert bleu(["completely different words in this"], ["the heart is of normal size"]) < 0.1

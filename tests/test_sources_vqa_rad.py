@@ -80,19 +80,13 @@ def test_the_real_archive_adds_up():
     assert (len(cases), sum(len(case.turns) for case in cases)) == (111, 1152)
 
 
-def test_only_vqa_rad_is_kept_for_evaluation():
-    assert {name: row.role for name, row in SOURCES.items()} == {
-        "dicom": "train",
-        "hf_dataset": "train",
-        "isic": "train",
-        "mura": "train",
-        "roco": "train",
-        "vqa_rad": "evaluation",
-    }
+def test_sets_that_others_ask_of_are_kept_for_evaluation():
+    evaluated = {name for name, row in SOURCES.items() if row.role == "evaluation"}
+    assert evaluated == {"path_vqa", "slake", "vqa_med", "vqa_rad"}
 
 
 def test_an_unknown_source_is_refused_with_the_known_ones():
     with pytest.raises(
-        ConfigError, match=r"sources\.chexpert: not one of dicom, hf_dataset, isic, mura, roco, vqa_rad"
+        ConfigError, match=r"sources\.chexpert: not one of dicom, hf_dataset, isic, mura, path_vqa, roco, slake"
     ):
         source("chexpert")

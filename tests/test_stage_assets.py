@@ -114,7 +114,7 @@ def test_the_newest_event_of_the_configuration_counts(assets: Any) -> None:
     found = assets.arrived_sources.function(
         params=params, dag_run=run, ti=Instance(), inlet_events=Events({"config": "other"}, newer, older)
     )
-    assert {one["images"]["digest"][0] for one in found} == {"b"}
+    assert {one["inputs"]["digest"][0] for one in found} == {"b"}
 
 
 def test_a_configuration_that_is_none_fails_for_good(assets: Any) -> None:

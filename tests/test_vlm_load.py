@@ -53,7 +53,7 @@ def test_loss_is_the_cross_entropy_of_the_answers_tokens_alone(tiny_base: Path) 
 
 def test_gradients_are_the_same_before_and_after_an_evaluation(tiny_base: Path) -> None:
     from midefics.config import LoraConfig
-    from midefics.vlm.fit import add_adapter
+    from midefics.vlm.adapter import add_adapter
 
     loaded = add_adapter(load_base(tiny_base), LoraConfig(dropout=0.0), seed=0)
     inputs = batch(loaded.processor)

@@ -80,13 +80,19 @@ def label(
 ) -> None:
     """Writes the conversations."""
     del debug
+    from midefics.services.batches import PendingError
     from midefics.stages.label import estimate
 
     started = time.monotonic()
     services, chosen = Services(load_settings(), Progress(progress_file)), chosen_config(config, source, only, set_)
     given = inputs("label", chosen, manifests, services)
     if not dry_run:
-        made = run_stage("label", chosen, given, services, wait="no" if no_wait else "yes")
+        try:
+            made = run_stage("label", chosen, given, services, wait="no" if no_wait else "yes")
+        except PendingError as pending:
+            if as_json:
+                print(json.dumps({"run_again_in_s": pending.run_again_in_s}), flush=True)
+            raise
         tell(made, as_json, time.monotonic() - started)
         return
     result = estimate(chosen, *given, services=services)

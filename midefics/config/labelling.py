@@ -49,11 +49,17 @@ class LabelConfig(Record):
     budget_expiry_h: Annotated[float, Field(ge=1)] | None = None
     """After so many hours what a killed worker had reserved may be spent again. Unset: never, so that no bill can pass the
     budget; set, it can by what those workers had on the wire."""
+    approve_above_usd: Annotated[float, Field(ge=0)] | None = None
+    """Where labelling the sources of an Airflow run may cost more dollars than this, or nobody knows the price, a person is
+    asked before anything is spent; nobody ever where unset."""
     prices: dict[str, PriceConfig] = Field(default_factory=dict)
     """By model, in place of the table in `services/prices.py`: `{gpt-4o-mini: {prompt: 0.15, completion: 0.6}}`."""
     max_bad_share: Probability = 0.25
     """Fail when a larger share of the answers can't be parsed, say what the metadata don't support, or had to be given up."""
     modelcall_share: Probability = 0.0
-    """Of the images that a classifier of the catalogue fits, so many get a conversation that calls it; composed, not asked for."""
+    """Of the images that a classifier of the catalogue fits, so many get a conversation that calls it. What the classifier
+    finds is decided by code; the turns round it are written by the model, or by code where there is none."""
+    text_only_share: Probability = 0.0
+    """Of the images to train on, so many bring turns about a term of medicine besides, which are learnt without the image."""
     max_same_question_share: Probability = 0.25
     """Of a model's conversations, so many may ask (nearly) the same; later ones lose that turn, but never their first."""

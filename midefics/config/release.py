@@ -15,8 +15,6 @@ class EvaluateConfig(Record):
     """Ask at most this many, spread evenly over the images; all where unset."""
     examples: Positive = 12
     """Images shown side by side in the report."""
-    resamples: Positive = 2000
-    """Bootstrap resamples for the intervals."""
 
 
 class RegisterConfig(Record):

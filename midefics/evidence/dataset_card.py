@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from midefics.evidence.papers import ATTRIBUTION, BILL, Papers
+from midefics.evidence.papers import ATTRIBUTION, BILL, NO_IMAGE, Papers
 from midefics.licences import Licence, licence
 from midefics.splits import SPLITS
 
@@ -128,13 +128,16 @@ def _writers(papers: Papers) -> str:
     told = {
         "archive": "the archive's own questions and answers",
         "offline": "templates filled with the metadata, no language model",
+        "code": "calls of a classifier, composed by code, which decides what it finds",
     }
     lines = []
     for writer, turns in sorted(papers.turns.items()):
         name = writer.partition(",")[0]
-        lines.append(
-            f"- {turns:,} turns by `{writer or 'nobody'}`: {told.get(name, 'a language model, from the metadata')}"
-        )
+        if writer.endswith(NO_IMAGE):
+            by = "definitions of our own" if name == "offline" else "a language model, from our definitions"
+        else:
+            by = told.get(name, "a language model, from the metadata")
+        lines.append(f"- {turns:,} turns by `{writer or 'nobody'}`: {by}")
     return "\n".join(lines)
 
 

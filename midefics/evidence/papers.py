@@ -12,6 +12,8 @@ from midefics.licences import Licence, licence, together
 from midefics.records import Row
 
 ATTRIBUTION, BILL = "ATTRIBUTION.csv", "LICENCES.json"
+NO_IMAGE = ", without the image"
+"""Ends the name of whoever wrote the turns that are about a term of medicine alone."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 (spreadsheets take the wide ones too)
 """What a cell must not start with, or a spreadsheet runs it."""
 
@@ -42,6 +44,8 @@ class Papers:
         self.written[kind] += 1
         self.components[split].add(row.group)
         self.turns[f"{row.writer}, prompt {row.prompt_version}" if row.prompt_version else row.writer] += len(row.turns)
+        if row.text_only:
+            self.turns[f"{row.labelling.get('text_only', '')}{NO_IMAGE}"] += len(row.text_only)
         self._digests[kind].update(f"{row.image_sha256}\n".encode())
 
     def licence(self) -> Licence:

@@ -20,7 +20,7 @@ def plot_scores(facts: Mapping[str, float], path: Path) -> None:
     width = 0.8 / len(NAMES)
     for index, (who, name) in enumerate(NAMES.items()):
         values = [facts[f"{prefix}{who}"] for prefix in slices]
-        # A percentile interval can end a rounding error inside the estimate; an error bar must not be negative.
+        # An interval can end a rounding error inside the estimate; an error bar must not be negative.
         below = [max(0.0, value - facts[f"{prefix}{who}_low"]) for prefix, value in zip(slices, values, strict=True)]
         above = [max(0.0, facts[f"{prefix}{who}_high"] - value) for prefix, value in zip(slices, values, strict=True)]
         places = [place + (index - 1.5) * width for place in range(len(slices))]

@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 
 from midefics.config import RunConfig
 from midefics.evidence.plots import plot_losses, plot_scores
+from midefics.evidence.published import published_on
 from midefics.evidence.rules import assess
 from midefics.evidence.scores import Answered, exact_match
 from midefics.records import Manifest, Record
@@ -49,6 +50,7 @@ def write_report(
         dataset=dataset,
         facts=facts,
         slices=["", *sorted(key.removesuffix("questions") for key in facts if key.endswith("/questions"))],
+        published_on=published_on,
         rules=assess(facts, config.promote),
         examples=examples,
         plots={name: (folder / f"{name}.png").read_bytes() for name in ("scores", "losses")},

@@ -1,13 +1,12 @@
-"""Answers and truths in, scores and paired intervals out."""
+"""Answers and truths in, scores out."""
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from functools import cache
+from typing import Any
 
-import numpy as np
-
-from midefics.records import Record
+from midefics.records import Record, Role
 
 
 class Answered(Record):
@@ -16,6 +15,8 @@ class Answered(Record):
     id: str
     """The image's."""
     source: str
+    role: Role = "train"
+    """`evaluation`: of a set that others made to evaluate on."""
     group: str
     question: str
     truth: str
@@ -27,14 +28,6 @@ class Answered(Record):
     """The tuned model's, shown another image of the same source."""
     majority: str
     """The most frequent answer to this question in training, looking at nothing."""
-
-
-class Interval(NamedTuple):
-    """An estimate and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def normalised(text: str) -> str:
@@ -54,43 +47,30 @@ def token_f1(answer: str, truth: str) -> float:
     return 2 * shared / (len(said) + len(true)) if shared else 0.0
 
 
-METRICS: dict[str, Callable[[str, str], float]] = {"exact_match": exact_match, "token_f1": token_f1}
+def token_recall(answer: str, truth: str) -> float:
+    """Share of the truth's words that are in the answer: what LLaVA-Med reports of open questions (Li et al. 2023)."""
+    said, true = Counter(normalised(answer).split()), Counter(normalised(truth).split())
+    return (said & true).total() / true.total() if true else 0.0
 
 
-def mean_difference(
-    first: Sequence[float], second: Sequence[float], groups: Sequence[str], resamples: int, seed: int
-) -> Interval:
-    """Mean of `first - second` over the questions, with a percentile bootstrap over whole groups.
-
-    Questions about one patient are not independent, so patients (lesions, articles) are drawn, not questions.
-
-    Args:
-        first: one score for each question.
-        second: the other's score for the same question.
-        groups: whom each question is about.
-        resamples: bootstrap resamples.
-        seed: of the draws.
-    """
-    from scipy.stats import bootstrap
-
-    sums: dict[str, float] = defaultdict(float)
-    for group, one, other in zip(groups, first, second, strict=True):
-        sums[group] += one - other
-    counts = Counter(groups)
-    differences, sizes = (
-        np.array([sums[group] for group in counts]),
-        np.array([counts[group] for group in counts], dtype=float),
-    )
-    value = float(differences.sum() / sizes.sum())
-    if len(counts) < 2:
-        return Interval(value, -1.0, 1.0)
-    drawn = bootstrap(
-        (differences, sizes), lambda d, n, axis: d.sum(axis=axis) / n.sum(axis=axis),
-        paired=True, vectorized=True, n_resamples=resamples, method="percentile", rng=np.random.default_rng(seed),
-    )  # fmt: skip
-    return Interval(value, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high))
+def rouge_l(answer: str, truth: str) -> float:
+    """F measure of the longest common subsequence of words (Lin 2004)."""
+    return float(_rouge().score(truth, answer)["rougeL"].fmeasure)
 
 
-def mean_score(scores: Sequence[float], groups: Sequence[str], resamples: int, seed: int) -> Interval:
-    """Mean score with the same interval."""
-    return mean_difference(scores, [0.0] * len(scores), groups, resamples, seed)
+@cache
+def _rouge() -> Any:
+    from rouge_score.rouge_scorer import RougeScorer  # type: ignore[import-untyped] # no stubs
+
+    return RougeScorer(["rougeL"])
+
+
+def bleu(answers: Sequence[str], truths: Sequence[str]) -> float:
+    """Corpus BLEU, from 0 to 1, as sacrebleu counts it (Post 2018): case aside, 13a tokens, exponential smoothing."""
+    from sacrebleu import corpus_bleu
+
+    return float(corpus_bleu(list(answers), [list(truths)], lowercase=True).score) / 100 if answers else 0.0
+
+
+METRICS: dict[str, Callable[[str, str], float]] = {"exact_match": exact_match, "token_f1": token_f1,
+    "token_recall": token_recall, "rouge_l": rouge_l}  # fmt: skip

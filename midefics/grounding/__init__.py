@@ -12,7 +12,7 @@ from typing import NamedTuple
 from midefics.grounding.claims import Claim, answered
 from midefics.grounding.facts import Facts, Metadata, facts
 from midefics.grounding.manners import CERTAINTY, DOSAGE, LEAK, certainties, dosages, leaks
-from midefics.grounding.measures import Measure, measures
+from midefics.grounding.measures import Measure, measured
 from midefics.grounding.vocabulary import AGE, DIAGNOSIS, FINDING, MODALITY, SIDE, TABLES
 from midefics.records import Turn
 
@@ -57,7 +57,7 @@ def _of_turn(known: Facts, number: int, turn: Turn) -> Iterator[Problem]:
     yield from (Problem(claim.kind, number, claim.words) for claim in said.values())
     yield from (
         Problem(measure.kind, number, measure.words)
-        for measure in measures(turn.answer, turn.question)
+        for measure in measured(turn.question, turn.answer)
         if not _measured(measure, known)
     )
     yield from (

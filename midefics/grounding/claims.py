@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from midefics.grounding.aboutness import clauses_about, general_question
 from midefics.grounding.stance import Stance, clauses, presupposed, stance
 from midefics.grounding.vocabulary import (
     DIAGNOSIS,
@@ -54,6 +55,21 @@ _YES = re.compile(
 _NO = re.compile(r"^\W*no\b(?=\s*[,.;:–—-]|\s*$)", re.IGNORECASE)
 _NOT_THE_QUESTION = (MALIGNANCY, NORMALITY, FINDING, DIAGNOSIS, MODALITY, SIDE, SEX, SITE)
 """What a bare no denies, in this order: `Is the nevus malignant?` is no question about the nevus."""
+_DENIES_A_PLACE = re.compile(
+    r"(?:\b(?:no|not|never|nor|neither|rather than)|n['’]t)\W+(?:(?:an?|the|of|on|in|at|from|by|with|seen|taken|made|located|really|part|affecting|another|any)\W+){0,4}$",
+    re.IGNORECASE,
+)
+_LINK = (
+    r"(?:['’]s| is| was| are| were| has been)\W+(?:(?:an?|the|on|in|of|at|clearly|indeed|actually|seen|located|obtained|acquired|"
+    r"taken|made|captured|performed|done|using|used|with|by|from|as|via|patient['’]s|his|her)\W+)*$"
+)
+_THIS_IS = re.compile(
+    rf"\b(?:this|image|picture|study|examination|finding|area|technique|modality|method|imaging|what (?:you|we) see){_LINK}",
+    re.IGNORECASE,
+)
+"""What stands before a word that says outright what the image is."""
+_IT_IS = re.compile(rf"\b(?:it|that|lesion){_LINK}", re.IGNORECASE)
+_AS_ONE = re.compile(r"^\W*as an?\s+$", re.IGNORECASE)
 _ADVISABLE = (MODALITY, SITE, SIDE)
 _KNOWN_THINGS = (DIAGNOSIS, FINDING, MALIGNANCY)
 
@@ -68,35 +84,60 @@ class Claim(NamedTuple):
     """As the text has them, with the word after them: `left lung`."""
 
 
-def claims(text: str, question: str = "") -> Iterator[Claim]:
-    """What a text says, clause by clause.
-
-    Args:
-        text: an answer, a caption.
-        question: that it answers; one about what to do, or what may be, leaves things open.
-    """
-    advice, hypothetical = bool(_ABOUT_ADVICE.search(question)), bool(_HYPOTHETICAL.search(question))
+def claims(text: str) -> Iterator[Claim]:
+    """What a text says that is about one image from its beginning to its end, such as a caption."""
     for start, end in clauses(text):
-        clause = text[start:end]
-        open_places = advice or bool(_ADVICE.search(clause))
-        open_things = hypothetical and not _OF_THE_IMAGE.match(clause)
-        diagnosed = [found.span() for found in PATTERNS[DIAGNOSIS].finditer(clause)]
-        for kind, pattern in PATTERNS.items():
-            for found in pattern.finditer(clause):
-                if kind == FINDING and any(low <= found.start() < high for low, high in diagnosed):
-                    continue  # the carcinoma of a basal cell carcinoma is no second thing
-                meant = stance(clause, found.start(), found.end())
-                things_open = kind in _KNOWN_THINGS and meant == "asserted" and open_things
-                if things_open or (kind in _ADVISABLE and open_places):
-                    meant = "open"
-                elif kind in (DIAGNOSIS, FINDING) and meant == "denied" and presupposed(clause, found.start()):
-                    meant = "asserted"
-                yield Claim(kind, VALUES[kind][(found.lastindex or 1) - 1], meant, _with_next(clause, found))
+        yield from _of_clause(text[start:end])
+
+
+def _of_clause(clause: str) -> Iterator[Claim]:
+    diagnosed = [found.span() for found in PATTERNS[DIAGNOSIS].finditer(clause)]
+    for kind, pattern in PATTERNS.items():
+        for found in pattern.finditer(clause):
+            if kind == FINDING and any(low <= found.start() < high for low, high in diagnosed):
+                continue  # the carcinoma of a basal cell carcinoma is no second thing
+            value = VALUES[kind][(found.lastindex or 1) - 1]
+            yield Claim(kind, value, _meant(kind, clause, found), _with_next(clause, found))
+
+
+def _meant(kind: str, clause: str, found: re.Match[str]) -> Stance:
+    meant = stance(clause, found.start(), found.end())
+    if meant == "denied" and kind in (DIAGNOSIS, FINDING) and presupposed(clause, found.start()):
+        return "asserted"
+    if meant == "denied" and kind in _ADVISABLE and not _DENIES_A_PLACE.search(clause[: found.start()]):
+        return "open"  # `no fracture of the left wrist` denies neither left nor wrist
+    return meant
+
+
+def _said(answer: str, question: str) -> Iterator[Claim]:
+    """What an answer says of the image at hand; what it says in general, advises or thinks possible is left open."""
+    advice, hypothetical = bool(_ABOUT_ADVICE.search(question)), bool(_HYPOTHETICAL.search(question))
+    general = general_question(question)
+    for part in clauses_about(answer, question):
+        clause = answer[part.start : part.end]
+        open_places = not part.outright and (advice or bool(_ADVICE.search(clause)))
+        open_things = hypothetical and not part.outright and not _OF_THE_IMAGE.match(clause)
+        for claim in _of_clause(clause):
+            identified = _identified(clause, claim, general)
+            left_open = (
+                not (part.ours or identified)
+                or (claim.kind in _KNOWN_THINGS and claim.stance == "asserted" and open_things and not identified)
+                or (claim.kind in _ADVISABLE and open_places and not identified)
+            )
+            yield claim._replace(stance="open") if left_open else claim
+
+
+def _identified(clause: str, claim: Claim, general: bool) -> bool:
+    """Whether a clause says outright that the image, or what it shows, is that."""
+    before, _, after = clause.partition(claim.words)
+    if _THIS_IS.search(before) or (_AS_ONE.match(before) and after.strip(", ") == ""):
+        return True
+    return bool(_IT_IS.search(before)) and (not general or (after.strip(" ,") == "" and claim.kind == MALIGNANCY))
 
 
 def answered(question: str, answer: str) -> Iterator[Claim]:
     """What an answer says, with what a yes or no takes over from its question."""
-    yield from claims(_without_yes_or_no(answer), question)
+    yield from _said(_without_yes_or_no(answer), question)
     if not _POLAR.search(question):
         return
     asked = [claim for claim in claims(question) if claim.stance == "asserted"]

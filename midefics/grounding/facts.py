@@ -12,25 +12,21 @@ from midefics.grounding.claims import claims
 from midefics.grounding.measures import measures
 from midefics.grounding.vocabulary import (
     AGE,
-    BENIGN_DIAGNOSES,
     DIAGNOSIS,
-    DICOM_MODALITIES,
-    DICOM_PARTS,
     FINDING,
     HINTS,
-    IMPLIED,
     MALIGNANCY,
-    MALIGNANT_DIAGNOSES,
     MODALITY,
     NORMALITY,
-    REGIONS,
     SEX,
     SIDE,
     SITE,
     SIZE,
-    SKIN_SITES,
     TABLES,
 )
+from midefics.grounding.words.body import DICOM_PARTS, REGIONS, SKIN_SITES
+from midefics.grounding.words.diagnoses import BENIGN_DIAGNOSES, IMPLIED, MALIGNANT_DIAGNOSES
+from midefics.grounding.words.techniques import DICOM_MODALITIES
 from midefics.records import Scalar
 
 Metadata = Mapping[str, Scalar]
@@ -170,9 +166,11 @@ def _widen(known: dict[str, set[str]]) -> None:
     """Adds what follows: the less exact diagnosis, the region round a site, the side where it is both."""
     for value in tuple(known[DIAGNOSIS]):
         known[DIAGNOSIS].update(IMPLIED.get(value, ()))
+    stated = frozenset(known[SITE])
     for _ in range(2):
         for region, parts in REGIONS.items():
-            if known[SITE] & set(parts):
+            # what stands in a head may be the brain, where the head is named; a jaw has none
+            if (stated if region == "brain" else known[SITE]) & set(parts):
                 known[SITE].add(region)
     if "upper arm" in known[SITE]:
         known[SITE].add("upper limb")

@@ -26,9 +26,9 @@ _DOSAGES = re.compile(
     re.IGNORECASE,
 )
 _CERTAIN = re.compile(
-    r"\b(?:definite(?:ly)?|certain(?:ly|ty)?|undoubtedly|unquestionably|unequivocal(?:ly)?|conclusive(?:ly)?|indisputabl[ey])\b|\bwithout (?:a |any )?(?:doubt|question)\b"
-    r"|\b(?:beyond|no) (?:any |a |reasonable )*doubt\b|\b100 ?(?:%|per ?cent\b)|\bfor (?:sure|certain)\b|\b(?:is|are|was|has been|have been) (?:\w+ )?(?:confirmed|proven)\b"
-    r"|\b(?:confirmed|proven) (?:by|as|on|to be|diagnosis)\b|\b(?:histologically|biopsy)[- ](?:confirmed|proven)\b|\bsurely\b|\bguaranteed?\b|\b(?:absolutely|completely) (?:sure|certain)\b",
+    r"\b(?:definite(?:ly)?(?! not)|certain(?:ly|ty)?(?! not)|undoubtedly|unquestionably|unequivocal(?:ly)?|conclusive(?:ly)?|indisputabl[ey])\b|\bwithout (?:a |any )?(?:doubt|question)\b"
+    r"|\b(?:beyond|no|leaves? no) (?:any |all |a |reasonable |room for )*(?:doubt|question|dispute)\b|\b(?:100|(?:one|a) hundred) ?(?:%|per ?cent\b)|\bdefinitive(?: \w+)? diagnosis\b|\b(?:has|have) been (?:\w+ )?(?:proven|confirmed)|\bfor (?:sure|certain)\b|\b(?:is|are|was|has been|have been) (?:\w+ )?(?:confirmed|proven)\b"
+    r"|\b(?:confirmed|proven) (?:by|as|on|to be|diagnosis)\b|\b(?:histologically|biopsy)[- ](?:confirmed|proven)\b|\bsurely\b|\bguarantee[ds]?\b|\b(?:histolog\w*|biops\w+|patholog\w*|(?:lab|the) tests?) (?:has |have |had )?(?:clearly )?(?:confirm|prov)(?:s|ed|es|en)\b|\b(?:absolutely|completely) (?:sure|certain)\b",
     re.IGNORECASE,
 )
 _COURTESY = re.compile(r"^\W*(?:certainly|definitely|sure|surely|absolutely)\s*[,.!:–—-]\s*", re.IGNORECASE)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from midefics.grounding.aboutness import clauses_about
 from midefics.grounding.stance import Stance, clauses, stance
 from midefics.grounding.vocabulary import AGE, SIZE
 
@@ -16,9 +17,11 @@ _NUMBER = rf"(?:\d{{1,3}}|(?:{'|'.join(_TENS)})(?:[- ](?:{'|'.join(_ONES)}))?)"
 _AGES = (
     re.compile(rf"(?P<years>{_NUMBER})[- ](?:years?|yrs?|y)[- ](?:old|of age)", re.IGNORECASE),
     re.compile(
-        rf"\b(?:aged|age (?:of|is|was)(?: about| around| approximately)?|at age)\s+(?P<years>{_NUMBER})\b(?! ?[%m])",
+        rf"\b(?:aged|age (?:of|is|was)(?: about| around| approximately)?|at age|age:|(?:adult|patient|person|individual|man|woman|someone|male|female) of(?: about| around)?)\s+(?P<years>{_NUMBER})\b(?! ?[%m])",
         re.IGNORECASE,
     ),
+    re.compile(rf"^\W*(?P<years>{_NUMBER})\s+(?:years|yrs)\W*$", re.IGNORECASE),
+    re.compile(rf"\b(?:turned|turning|nearly|almost)\s+(?P<years>{_NUMBER})\b(?! ?[%m])", re.IGNORECASE),
     re.compile(
         rf"\b(?:is|was|about|around|approximately)\s+(?P<years>{_NUMBER})\s+(?:years|yrs)\b(?! (?:ago|later|after|before|apart|of))",
         re.IGNORECASE,
@@ -40,7 +43,7 @@ _STAGES = (
     ),
 )
 _ASKS_AGE = re.compile(
-    r"\b(?:how old|what age|which age|the age|age group|how many years|is age|patient old|person old|(?:patient|person)(?:'s|’s) age)\b|^\W*(?:and )?(?:age|years)\b",
+    r"\b(?:how old|demographic|what age|which age|the age|age group|how many years|is age|patient old|person old|(?:patient|person)(?:'s|’s) age)\b|^\W*(?:and )?(?:age|years)\b",
     re.IGNORECASE,
 )
 _BARE_YEARS = re.compile(rf"\b(?P<years>{_NUMBER})\b", re.IGNORECASE)
@@ -50,9 +53,15 @@ _SIZE = re.compile(
     re.IGNORECASE,
 )
 _LIMIT = re.compile(
-    r"\b(?:larger|greater|more|wider|bigger|thicker|smaller|less|over|above|below|under|exceed\w*|at least|up to)\b[^,]*$|\bmargins?\b",
+    r"\b(?:\w+er|more|less) than\b[^,]{0,30}$|\bmargins?\b|\bexceed\w*\b[^,]{0,30}$"
+    r"|(?<!extends )(?<!extending )(?<!spans )(?<!stretches )\b(?:over|above|below|under|at least|up to|beyond|within|every|by|between)\s+(?:(?:about|roughly|approximately|an?)\s+)?$",
     re.IGNORECASE,
 )
+_AGE_LIMIT = re.compile(
+    r"\b(?:before|after|until|under|over|below|above|from|beyond|past|between|by|up to|older than|younger than|at least)(?: the)?\s*$",
+    re.IGNORECASE,
+)
+"""What makes an age a limit: `before the age of 40`."""
 
 
 class Measure(NamedTuple):
@@ -65,11 +74,26 @@ class Measure(NamedTuple):
     words: str
 
 
-def measures(text: str, question: str = "") -> Iterator[Measure]:
-    """Ages and sizes that a text states; a bare number counts as an age where the question asks for one."""
+def measures(text: str) -> Iterator[Measure]:
+    """Ages and sizes in a text that is about one image from its beginning to its end, such as a caption."""
     for start, end in clauses(text):
-        yield from _ages(text[start:end], bool(_ASKS_AGE.search(question)))
-        yield from _sizes(text[start:end])
+        yield from _of_clause(text[start:end], asked=False)
+
+
+def measured(question: str, answer: str) -> Iterator[Measure]:
+    """Ages and sizes that an answer states; a bare number counts as an age where the question asks for one.
+
+    Those of a clause about things in general are left open.
+    """
+    asked = bool(_ASKS_AGE.search(question))
+    for part in clauses_about(answer, question):
+        for measure in _of_clause(answer[part.start : part.end], asked):
+            yield measure._replace(stance="open") if part.generic else measure
+
+
+def _of_clause(clause: str, asked: bool) -> Iterator[Measure]:
+    yield from _ages(clause, asked)
+    yield from _sizes(clause)
 
 
 def _ages(clause: str, asked: bool) -> Iterator[Measure]:
@@ -79,7 +103,8 @@ def _ages(clause: str, asked: bool) -> Iterator[Measure]:
             if found.start("years") not in taken:
                 taken.add(found.start("years"))
                 years = _years(found["years"])
-                yield Measure(AGE, years, years, stance(clause, *found.span()), found.group())
+                meant = "open" if _AGE_LIMIT.search(clause[: found.start()]) else stance(clause, *found.span())
+                yield Measure(AGE, years, years, meant, found.group())
     for found in _DECADE.finditer(clause):
         word = found["decade"].lower()
         low = int(word[:2]) if word[0].isdigit() else 20 + 10 * _DECADES.index(word)

@@ -9,7 +9,7 @@ from midefics.errors import MideficsError
 from midefics.local.airflow_api import AirflowApi
 from midefics.local.board import Board
 from midefics.local.platform import DAGS
-from midefics.local.steps import Instance, stage_name, steps
+from midefics.local.steps import Instance, steps
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Follower:
         return dict(self.api.result(dag_id, self.runs[dag_id], task_id, map_index) or {})
 
     def _follow(self, dag_id: str) -> None:
-        answered: set[int] = set()
+        answered: set[tuple[str, int]] = set()
         while True:
             state = self.api.run_state(dag_id, self.runs[dag_id])
             self._look()
@@ -95,9 +95,9 @@ class Follower:
             if state == "failed":
                 raise self._failure(dag_id)
             for asking in (each for each in self.instances if each["state"] == "awaiting_input"):
-                if asking["try_number"] not in answered:
-                    self._approve()
-                    answered.add(asking["try_number"])
+                if (asked := (asking["task_id"], asking["try_number"])) not in answered:
+                    self._approve() if asking["task_id"] == APPROVE else self._leave_to_you(asking)
+                    answered.add(asked)
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def _look(self) -> None:
@@ -124,13 +124,19 @@ class Follower:
             f"Approved through Airflow's API, signed `{SIGNATURE}`. In your own runs you are asked in the UI.\n"
         )
 
+    def _leave_to_you(self, asking: Instance) -> None:
+        """Nobody spends another's money unasked."""
+        question = self.api.question(asking["dag_id"], asking["dag_run_id"], asking["task_id"])
+        page = self.api.run_page(asking["dag_id"], asking["dag_run_id"])
+        self._board.say(f"\nAirflow asks you: {question['subject']} Answer at {page}/tasks/{asking['task_id']}\n")
+
     def _failure(self, dag_id: str) -> FailedRunError:
         failed = [each for each in self.instances if each["state"] == "failed"]
         if not failed:
             page = self.api.run_page(dag_id, self.runs[dag_id])
             return FailedRunError(f"the run was ended from outside; see {page}")
         self._board.say("\n".join(["", *self.api.log_lines(failed[0])[-TAIL:], ""]))
-        name = " ".join(filter(None, [stage_name(failed[0]["task_id"]), failed[0]["rendered_map_index"]]))
+        name = " ".join(filter(None, [failed[0]["task_id"], failed[0]["rendered_map_index"]]))
         return FailedRunError(f"{name} failed; its log is {log_file(self._home, failed[0])}")
 
 

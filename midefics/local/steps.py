@@ -14,12 +14,15 @@ Instance = Mapping[str, Any]
 
 WAY = {
     "midefics_ingest": ("chosen_sources", "ingest", "publish_archives"),
-    "midefics_data": ("arrived_sources", "prepare.validate", "prepare.label", "assemble", "publish_dataset"),
+    "midefics_data": ("arrived_sources", "validate", "estimate", "spending", "label", "assemble", "publish_dataset"),
     "midefics_model": ("newest_dataset", "train", "evaluate", "register", "approve", "promote"),
 }
 """The tasks of the DAGs in the order of the data."""
-SILENT = ("chosen_sources", "all_were_read", "publish_archives", "arrived_sources", "publish_dataset", "newest_dataset")
-"""Tasks that only look something up or publish it: shown when they fail."""
+SILENT = (
+    *("chosen_sources", "all_were_read", "publish_archives", "arrived_sources", "estimate", "spending"),
+    *("publish_dataset", "newest_dataset"),
+)
+"""Tasks that only look something up or publish it: shown when they fail, or ask a person."""
 DONE = ("success", "failed", "upstream_failed", "skipped", "removed")
 WORDS = {
     None: "waiting",
@@ -55,17 +58,12 @@ def steps(home: Path, instances: Sequence[Instance]) -> list[Step]:
         for task_id in tasks:
             mine = [each for each in instances if each["dag_id"] == dag_id and each["task_id"] == task_id]
             if task_id in SILENT:
-                mine = [each for each in mine if each["state"] == "failed"]
+                mine = [each for each in mine if each["state"] in ("failed", "awaiting_input")]
             elif not mine:
-                found.append(Step(dag_id=dag_id, stage=stage_name(task_id)))
+                found.append(Step(dag_id=dag_id, stage=task_id))
             for instance in sorted(mine, key=lambda each: int(each["map_index"])):
                 found.append(_step(home, instance, sources.get((dag_id, instance["map_index"]), "")))
     return found
-
-
-def stage_name(task_id: str) -> str:
-    """`ingest` for `prepare.ingest`."""
-    return task_id.rpartition(".")[2]
 
 
 def seconds_by_stage(instances: Sequence[Instance]) -> dict[str, float]:
@@ -73,7 +71,7 @@ def seconds_by_stage(instances: Sequence[Instance]) -> dict[str, float]:
     spans: dict[str, list[datetime.datetime]] = {}
     for instance in instances:
         if instance["start_date"] and instance["end_date"] and instance["task_id"] not in SILENT:
-            moments = spans.setdefault(stage_name(instance["task_id"]), [])
+            moments = spans.setdefault(instance["task_id"], [])
             moments += [_moment(instance["start_date"]), _moment(instance["end_date"])]
     return {stage: round((max(moments) - min(moments)).total_seconds(), 1) for stage, moments in spans.items()}
 
@@ -94,7 +92,7 @@ def _is_named(instance: Instance) -> bool:
 def _step(home: Path, instance: Instance, source: str) -> Step:
     return Step(
         dag_id=instance["dag_id"],
-        stage=stage_name(instance["task_id"]),
+        stage=instance["task_id"],
         source=source,
         state=instance["state"],
         progress="" if instance["state"] == "skipped" else _progress(home, instance),

@@ -74,7 +74,9 @@ def review_application(
             return RedirectResponse(desk.decide(decided, reviewer).address(), 303)
         except DataError as error:
             typed = [Turn(question=question, answer=answer) for question, answer in decided.pairs]
-            view = desk.view(decided.asked, reviewer, True)._replace(typed=typed, problem=str(error))
+            view = desk.view(decided.asked, reviewer, True)._replace(
+                typed=typed, problem=str(error), token=getattr(error, "token", "")
+            )
             return HTMLResponse(rendered(view), 422)
 
     return application

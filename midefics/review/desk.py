@@ -3,7 +3,7 @@
 from fastapi import HTTPException
 
 from midefics.errors import DataError, StorageError
-from midefics.review.edits import edited_turns
+from midefics.review.checked import checked_turns
 from midefics.review.form import Asked, Decided
 from midefics.review.page import Progress, View, of_person
 from midefics.review.queue import Entry, Queue
@@ -40,7 +40,7 @@ class Desk:
         """Takes a decision down; returns the next conversation that the person has not decided on.
 
         Raises:
-            DataError: the edit is no conversation, or the rejection has no reason.
+            DataError: the edit is no conversation or not confirmed, or the rejection has no reason.
             HTTPException: 404, there is no such conversation.
         """
         sample = self._sample(decided.asked)
@@ -55,7 +55,11 @@ class Desk:
             raise DataError("say why it is rejected, in a word or two")
         if len(decided.reason) > MAX_REASON:
             raise DataError(f"the reason is {len(decided.reason):,} characters long, at most {MAX_REASON:,} are kept")
-        turns = edited_turns(self._queue.row(entry).turns, decided.pairs) if decided.decision == "edit" else ()
+        turns = (
+            checked_turns(self._queue.row(entry), decided.pairs, decided.confirmed)
+            if decided.decision == "edit"
+            else ()
+        )
         return Review(
             row=entry.key.row,
             turns_sha256=entry.key.turns_sha256,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from midefics.records import Row, Turn
+from midefics.review.checked import is_broken_call, is_ungrounded
 
 FEW_TURNS, SHORT, LONG = 3, 3, 80
 """Turns of a conversation, words of an answer: fewer than the first two, or more than the last, are odd."""
@@ -31,7 +32,7 @@ class Oddity(NamedTuple):
 
     reason: str
     weight: float
-    holds: Callable[[Sequence[Turn]], bool]
+    holds: Callable[[Row], bool]
 
 
 class Familiar:
@@ -55,7 +56,7 @@ class Familiar:
 
     def doubt(self, row: Row) -> Doubt:
         """How doubtful one of these rows is."""
-        found = [oddity for oddity in ODDITIES if oddity.holds(row.turns)]
+        found = [oddity for oddity in ODDITIES if oddity.holds(row)]
         rarest = max((self.rarity(row.source, turn.question) for turn in row.turns), default=0.0)
         rare = ("a question with rare words",) if rarest >= RARE else ()
         return Doubt(sum(oddity.weight for oddity in found) + rarest, (*(oddity.reason for oddity in found), *rare))
@@ -75,9 +76,11 @@ def _answers_words(turns: Sequence[Turn]) -> list[int]:
 
 
 ODDITIES = (
-    Oddity("few turns", 1.0, lambda turns: len(turns) < FEW_TURNS),
-    Oddity("a very short answer", 1.0, lambda turns: min(_answers_words(turns), default=0) < SHORT),
-    Oddity("a very long answer", 1.0, lambda turns: max(_answers_words(turns), default=0) > LONG),
-    Oddity("a question asked twice", 2.0, lambda turns: _twice(turn.question for turn in turns)),
-    Oddity("an answer given twice", 1.0, lambda turns: _twice(turn.answer for turn in turns)),
+    Oddity("few turns", 1.0, lambda row: len(row.turns) < FEW_TURNS),
+    Oddity("a very short answer", 1.0, lambda row: min(_answers_words(row.turns), default=0) < SHORT),
+    Oddity("a very long answer", 1.0, lambda row: max(_answers_words(row.turns), default=0) > LONG),
+    Oddity("a question asked twice", 2.0, lambda row: _twice(turn.question for turn in row.turns)),
+    Oddity("says what the metadata do not support", 3.0, is_ungrounded),
+    Oddity("a broken model call", 3.0, is_broken_call),
+    Oddity("an answer given twice", 1.0, lambda row: _twice(turn.answer for turn in row.turns)),
 )

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from midefics.errors import DataError
 from midefics.records import Row
 from midefics.review import argilla, label_studio
-from midefics.review.edits import edited_turns, read_text
+from midefics.review.checked import checked_turns
+from midefics.review.edits import read_text
 from midefics.review.outside import Found, Sheet
 from midefics.services.reviews import Key, Review
 
@@ -80,7 +81,7 @@ def _review(found: Found, row: Row, names: Mapping[str, str]) -> Review:
         "turns_sha256": found.turns_sha256,
         "source": row.source,
         "decision": found.decision,
-        "turns": edited_turns(row.turns, read_text(found.edited)) if found.decision == "edit" else (),
+        "turns": checked_turns(row, read_text(found.edited)) if found.decision == "edit" else (),
         "reason": found.reason.strip(),
         "reviewer": names.get(found.reviewer, found.reviewer),
         "reference": hashlib.sha256(json.dumps(found).encode()).hexdigest() if found.when else "",

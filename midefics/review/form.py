@@ -38,6 +38,8 @@ class Decided(Record):
     turns_sha256: str
     decision: Literal["accept", "edit", "reject"]
     reason: str = ""
+    confirmed: str = ""
+    """What is wrong with the edit and yet meant, see `checked`."""
     pairs: tuple[tuple[str, str], ...] = ()
     """Questions and answers as they stand in the form."""
 
@@ -60,7 +62,7 @@ def read_decided(body: bytes) -> Decided:
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=2 * MOST_TURNS + 20)
         fields = {key: value.replace("\r\n", "\n") for key, value in pairs}
-        names = ("row", "turns_sha256", "decision", "reason")
+        names = ("row", "turns_sha256", "decision", "reason", "confirmed")
         told = {name: fields[name].strip() for name in names if name in fields}
         return Decided.model_validate(told | {"asked": _asked(pairs), "pairs": tuple(_turns(fields))})
     except ValueError as error:  # pydantic's is one, too

@@ -15,7 +15,7 @@ from midefics.review.queue import Entry
 from midefics.services.reviews import Key, Review
 
 TOLD_ELSEWHERE = {
-    "id", "source", "group", "links", "image", "image_sha256", "phash", "metadata", "turns", "split", "licence", "attribution",
+    "id", "source", "group", "links", "image", "image_sha256", "phash", "metadata", "turns", "text_only", "split", "licence", "attribution",
     "width", "height", "format",
 }  # fmt: skip
 """What the page shows in places of its own, or what tells a reviewer nothing."""
@@ -46,6 +46,8 @@ class View(NamedTuple):
     typed: Sequence[Turn] | None = None
     """What the person typed, where it could not be taken."""
     problem: str = ""
+    token: str = ""
+    """What confirms an edit in spite of the problem; empty where nothing can."""
 
 
 def rendered(view: View) -> str:

@@ -5,17 +5,17 @@ metadata. Only lines without an answer are asked again, in a further batch.
 """
 
 import io
-import json
 import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from midefics.config import LabelConfig, Settings
 from midefics.errors import RefusedError, ServiceError
+from midefics.services.batch_lines import BAD_REQUEST, ENDPOINT, batch_line, counts, json_lines, refusal
 from midefics.services.batch_records import Batch, BatchRecords
 from midefics.services.budget import Budget
 from midefics.services.completions import answer_from
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ENDPOINT: Final = "/v1/chat/completions"
 NAME = "midefics"
 """The metadata's key under which our name for a batch goes along."""
 ATTEMPTS = 3
@@ -46,6 +45,10 @@ Result = TypeVar("Result")
 
 class PendingError(ServiceError):
     """Batches are under way, and whoever asked does not wait for them."""
+
+    def __init__(self, message: str, run_again_in_s: float) -> None:
+        super().__init__(message)
+        self.run_again_in_s = run_again_in_s
 
 
 class BatchDesk:
@@ -87,6 +90,7 @@ class BatchDesk:
                 self._collect(batch, told)
             else:
                 waiting += 1
+                log.info("label: batch %s is %s%s", told.id, told.status, counts(told))
         return waiting
 
     def hand_in(self, requests: Iterator[Request]) -> int:
@@ -130,9 +134,7 @@ class BatchDesk:
         except Exception:
             self._records.update(name, "void")
             raise
-        content = io.BytesIO(
-            "".join(f"{_line(request, self._parameters.body(request))}\n" for request in lines).encode()
-        )
+        content = io.BytesIO("".join(batch_line(request, self._parameters) for request in lines).encode())
         file = self._call(lambda: self._client.files.create(file=(f"{name}.jsonl", content), purpose="batch"))
         told = self._call(
             lambda: self._client.with_options(max_retries=0).batches.create(
@@ -169,14 +171,14 @@ class BatchDesk:
                 "%s takes no batch of %s requests at present; the next is half of it", self.base_url, len(lines)
             )
             return
-        learnt = self._parameters.learnt
-        answers = [answer for line in self._results(told) if (answer := self._read(line, lines))]
+        results = list(self._results(told))
+        unfit = self._unfit(told, results)
+        answers = [answer for line in results if (answer := self._read(line, lines))]
         for answer in answers:
             self._ledger.put(answer)
             self.problems.pop(answer.key, None)
         self._settle(batch, answers)
-        # Requests that were refused for a parameter are asked without it: that was no attempt to get an answer.
-        self._records.update(batch.name, "unfit" if self._parameters.learnt > learnt else "collected")
+        self._records.update(batch.name, "unfit" if unfit else "collected")
         self.answers += answers
         log.info("label: batch %s %s, %s of %s answered", told.id, told.status, len(answers), len(lines))
         if told.status == "failed" and not answers and not (told.output_file_id or told.error_file_id):
@@ -186,10 +188,22 @@ class BatchDesk:
     def _results(self, told: "Told") -> Iterator[dict[str, Any]]:
         for number in (told.output_file_id, told.error_file_id):
             if number:
-                yield from _json_lines(self._content(number))
+                yield from json_lines(self._content(number))
 
     def _content(self, number: str) -> str:
         return self._call(lambda: self._client.files.content(number).text)
+
+    def _unfit(self, told: "Told", results: Iterable[dict[str, Any]]) -> bool:
+        """Whether requests were refused for what they can do without: the next batch does, and this was no attempt."""
+        refusals = {line.get("custom_id"): error for line in results if (error := refusal(line))}
+        if not refusals:
+            return False
+        # What was sent may have been another process's, that had learnt of refusals before.
+        sent = {line["custom_id"]: line["body"] for line in json_lines(self._content(told.input_file_id))}
+        for body in sent.values():
+            self._parameters.recall(body)
+        found = [(sent[key], error) for key, error in refusals.items() if key in sent]
+        return True in [self._parameters.adapt(body, BAD_REQUEST, error) for body, error in found]
 
     def _read(self, line: dict[str, Any], lines: dict[str, dict[str, str]]) -> Answer | None:
         key = line.get("custom_id")
@@ -198,10 +212,7 @@ class BatchDesk:
         response = line.get("response") or {}
         try:
             if response.get("status_code") != 200:
-                error = line.get("error") or (response.get("body") or {}).get("error") or "no response"
-                if isinstance(error, dict):
-                    self._parameters.adapt(lines[key]["model"], error.get("code"), error.get("param"))
-                raise ValueError(error)
+                raise ValueError(line.get("error") or (response.get("body") or {}).get("error") or "no response")
             return answer_from(response["body"], lines[key], attempts=1)
         except (LookupError, TypeError, AttributeError, ValueError) as error:
             self.problems[key] = " ".join(str(error).split())[:200]
@@ -263,7 +274,8 @@ def correspond_in_batches(
 def _pause(config: LabelConfig, wait: bool, counter: Counter, answers: int) -> None:
     if not wait:
         when = datetime.now().astimezone() + timedelta(seconds=config.batch_poll_s)
-        raise PendingError(f"label: batches are under way; run again after {when:%H:%M:%S} to look at them")
+        message = f"label: batches are under way; run again after {when:%H:%M:%S} to look at them"
+        raise PendingError(message, config.batch_poll_s)
     counter.advance(0, note=f"{answers} answers paid, waiting for batches")
     time.sleep(config.batch_poll_s)
 
@@ -281,17 +293,3 @@ async def _preflight(settings: Settings, config: LabelConfig) -> str:
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none-needed"
     async with openai.AsyncOpenAI(api_key=key, base_url=base_url, timeout=config.timeout_s) as client:
         return (await preflight(client, base_url, (config.model, *config.successors))).model
-
-
-def _line(request: Request, body: dict[str, Any]) -> str:
-    return json.dumps({"custom_id": request.key, "method": "POST", "url": ENDPOINT, "body": body}, ensure_ascii=False)
-
-
-def _json_lines(text: str) -> Iterator[dict[str, Any]]:
-    for line in text.split("\n"):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict):
-            yield found

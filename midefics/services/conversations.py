@@ -12,8 +12,6 @@ from midefics.records import Record, Scalar, Turn
 from midefics.services.ledger import Answer
 from midefics.services.requests import Request
 
-UNGROUNDED = "not grounded"
-"""Reason of a row whose conversation says what its metadata do not support."""
 REMEMBERED = 1000
 """Verdicts."""
 MAX_DETAIL = 1000
@@ -93,7 +91,7 @@ def judge(request: Request, answer: Answer) -> Verdict:
             (), "unreadable answer", f"{problem}: {answer.text}"[:MAX_DETAIL], f"That can't be read ({problem})."
         )
     if objection := request.objection(turns):
-        return Verdict((), UNGROUNDED, objection.detail, objection.told)
+        return Verdict((), objection.reason, objection.detail, objection.told)
     return Verdict(turns)
 
 

@@ -35,6 +35,7 @@ from midefics.services.requests import Reply, Request
 
 if TYPE_CHECKING:
     import httpx2
+    import openai
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +195,7 @@ class Chat:
                 if time.monotonic() + pause - self._last_answer > PATIENCE_S:
                     raise
             except openai.BadRequestError as error:
-                if not self._parameters.adapt(request.model, error.code, error.param) or error.param not in body:
+                if not self._parameters.adapt(body, error.status_code, _words(error)):
                     raise
             finally:
                 self._gate.leave(turn)
@@ -217,6 +218,11 @@ class Chat:
 
     def _explained(self, error: BaseException, request: Request) -> ServiceError:
         return explained(error, self.base_url, request.model, offer(self._offered))
+
+
+def _words(error: "openai.APIStatusError") -> dict[str, Any]:
+    told = error.body if isinstance(error.body, dict) else {"message": str(error.body or error)}
+    return told | {"code": error.code, "param": error.param}
 
 
 def _pause(error: Exception, attempt: int) -> float:

@@ -21,6 +21,10 @@ ROWS_PER_BATCH = 256
 
 _TEXT = {"dtype": "string", "_type": "Value"}
 _NUMBER = {"dtype": "int64", "_type": "Value"}
+_TURNS = (
+    pa.list_(pa.struct([("question", pa.string()), ("answer", pa.string())])),
+    {"feature": {"question": _TEXT, "answer": _TEXT}, "_type": "List"},
+)
 COLUMNS: dict[str, tuple[pa.DataType, object]] = {
     "id": (pa.string(), _TEXT),
     "source": (pa.string(), _TEXT),
@@ -36,10 +40,8 @@ COLUMNS: dict[str, tuple[pa.DataType, object]] = {
     "metadata": (pa.string(), _TEXT),
     "licence": (pa.string(), _TEXT),
     "attribution": (pa.string(), _TEXT),
-    "turns": (
-        pa.list_(pa.struct([("question", pa.string()), ("answer", pa.string())])),
-        {"feature": {"question": _TEXT, "answer": _TEXT}, "_type": "List"},
-    ),
+    "turns": _TURNS,
+    "text_only": _TURNS,
     "writer": (pa.string(), _TEXT),
     "prompt_version": (pa.string(), _TEXT),
     "labelling": (pa.string(), _TEXT),
@@ -57,6 +59,8 @@ SCHEMA = pa.schema(
 def canonical(row: Row) -> bytes:
     """One line that stands for a row in a digest: the same content gives the same bytes, whatever Parquet makes of it."""
     content = row.model_dump(mode="python") | {"image": hashlib.sha256(row.image).hexdigest()}
+    if not row.text_only:  # rows from before there was such a thing keep their digests
+        del content["text_only"]
     return json.dumps(content, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 

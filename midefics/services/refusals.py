@@ -5,8 +5,8 @@ import re
 from midefics.errors import RefusedError, ServiceError
 
 UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
-OPTIONAL = ("temperature", "max_tokens", "response_format")
-"""Parameters that a request can do without."""
+OPTIONAL = ("temperature", "max_tokens")
+"""Parameters that a request can do without; of the format see `structured`."""
 RENAMED = {"max_tokens": "max_completion_tokens"}
 """What a parameter that newer models refuse is called there."""
 _ONE_REQUEST = ("context_length_exceeded", "content_filter", "content_policy_violation", "string_above_max_length")

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from midefics.records import Digest, Record, Turn
 from midefics.services.ledger import Answer
+from midefics.services.structured import JSON_OBJECT, Format
 
 CHARACTERS_PER_TOKEN = 4
 _AROUND = 30
@@ -22,6 +23,8 @@ class Objection(NamedTuple):
     """For the quarantine: no word of what was said."""
     told: str
     """For the model, which is asked for repair once."""
+    reason: str = "not grounded"
+    """Of the quarantine, a short stable code."""
 
 
 Check = Callable[[tuple[Turn, ...]], Objection | None]
@@ -38,6 +41,8 @@ class Request(Record):
     max_tokens: int
     prompt_version: str
     input_digest: Digest
+    response_format: Format | None = None
+    """What shape of answer is asked for; a JSON object where unset."""
     check: Check | None = Field(None, exclude=True, repr=False)
     """What the answer's conversation must pass beside being readable; no part of the request itself."""
 
@@ -47,19 +52,22 @@ class Request(Record):
 
     @property
     def key(self) -> str:
-        """SHA-256 of the canonical request.
+        """SHA-256 of the canonical request, as it is asked first: what a service refuses of it is left out later.
 
         The address is part of it: what a proxy or a mock said under a model's name is never taken for that model's
         answer. So is the input's digest: two images with equal metadata are two questions, and get two conversations.
         """
         content = self.model_dump(exclude={"prompt_version"})
+        if self.response_format in (None, JSON_OBJECT):  # what was always asked for is no part: old answers hold
+            del content["response_format"]
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     @property
     def tokens(self) -> int:
         """What it takes from a limit on tokens, about: four bytes a token as it is sent, and the most it may answer."""
         sent = json.dumps(self.messages, ensure_ascii=False).encode()
-        return len(sent) // CHARACTERS_PER_TOKEN + _AROUND + self.max_tokens
+        schema = json.dumps(self.response_format) if self.response_format else ""
+        return (len(sent) + len(schema)) // CHARACTERS_PER_TOKEN + _AROUND + self.max_tokens
 
 
 class Reply(NamedTuple):

@@ -120,9 +120,9 @@ class Tracking:
 
         try:
             found: dict[str, list[ModelVersion]] = {
-                model.name: [] for model in _all_pages(self.client.search_registered_models)
+                model.name: [] for model in all_pages(self.client.search_registered_models)
             }
-            for version in _all_pages(self.client.search_model_versions):
+            for version in all_pages(self.client.search_model_versions):
                 found.setdefault(version.name, []).append(version)
         except (MlflowException, SQLAlchemyError) as error:
             raise ServiceError(f"MLflow at {self.uri} does not answer ({str(error).splitlines()[0]})") from error
@@ -164,7 +164,8 @@ class Tracking:
         return str(model.predict([{"image": encoded, "question": question}])[0])
 
 
-def _all_pages(search: Callable[..., Any]) -> Iterator[Any]:
+def all_pages(search: Callable[..., Any]) -> Iterator[Any]:
+    """What a search of MLflow finds, page by page."""
     token: str | None = None
     while True:
         page = search(max_results=200, page_token=token)

@@ -1,7 +1,7 @@
 """The archives we can read: a name in the configuration, one file here, one line in the table."""
 
 from midefics.errors import ConfigError
-from midefics.sources import dicom, hf_dataset, isic, mura, roco, vqa_rad
+from midefics.sources import dicom, hf_dataset, isic, mura, path_vqa, roco, slake, vqa_med, vqa_rad
 from midefics.sources.archive import Source
 
 SOURCES: dict[str, Source] = {
@@ -9,7 +9,10 @@ SOURCES: dict[str, Source] = {
     "hf_dataset": hf_dataset.SOURCE,
     "isic": isic.SOURCE,
     "mura": mura.SOURCE,
+    "path_vqa": path_vqa.SOURCE,
     "roco": roco.SOURCE,
+    "slake": slake.SOURCE,
+    "vqa_med": vqa_med.SOURCE,
     "vqa_rad": vqa_rad.SOURCE,
 }
 

@@ -128,6 +128,21 @@ def parsed_json(text: str) -> Any:
     return content
 
 
+def json_records(source: str, root: Path, path: Path, needed: Sequence[str]) -> list[dict[str, Any]]:
+    """Reads a JSON list of records that all have certain keys.
+
+    Raises:
+        SourceError: not readable JSON, or something else.
+    """
+    try:
+        records = read_json(root, path)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{source}: {path} is not readable JSON: {error}") from error
+    if not isinstance(records, list) or not all(isinstance(one, dict) and set(needed) <= one.keys() for one in records):
+        raise SourceError(f"{source}: {path} is not a list of records with {', '.join(sorted(needed))}")
+    return records
+
+
 def _opened(root: Path, path: Path, newline: str | None = None) -> TextIO:
     """Opens a text file of the archive; reading a pipe or a device could wait for ever, so they are not opened."""
     if not within(root, path):

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from midefics.errors import SourceError
-from midefics.records import Case, Rejected, Turn
+from midefics.records import Case, Rejected
 from midefics.sources.archive import Metadata, Source
-from midefics.sources.reading import image_problem, name_problem, read_json, require_folder, shown
+from midefics.sources.questions import Asked, EvaluationSet, cases_of, nothing_composed
+from midefics.sources.reading import json_records, require_folder
 
 EXPECTED = "VQA-RAD's data_RAD with trainset.json or testset.json and images/"
 LICENCE = "CC0-1.0"
@@ -27,8 +28,6 @@ GLOSSARY = "image_organ: the region of the body in the image (head, chest or abd
 def cases(root: Path) -> Iterator[Case | Rejected]:
     """Lists the images that questions are asked about, each with all of them, in the order of their ids.
 
-    A question without words or without an answer is left out. The group is the image.
-
     Raises:
         SourceError: no such folder, no list of questions, or one in another format.
     """
@@ -37,58 +36,19 @@ def cases(root: Path) -> Iterator[Case | Rejected]:
     lists = sorted(path for path in top.glob("*.json") if not path.name.startswith("."))
     if not lists:
         raise SourceError(f"vqa_rad: no *.json in {top}; expected {EXPECTED}")
-    by_image: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for path in lists:
-        for record in _records(root, path):
-            by_image.setdefault(str(record["image_name"]), []).append((path.name, record))
-    if not by_image:
-        raise SourceError(f"vqa_rad: the lists in {top} hold no questions; expected {EXPECTED}")
-    last = None
-    for name in sorted(by_image, key=lambda name: (Path(name).stem, name)):
-        if Path(name).stem == last:
-            yield _rejected(name, "repeated id", by_image[name][0][0])
-        else:
-            yield _case(root, top / "images" / name, name, by_image[name])
-        last = Path(name).stem
+    archive = EvaluationSet("vqa_rad", root, top / "images", LICENCE, ATTRIBUTION)
+    yield from cases_of(archive, (one for path in lists for one in _asked(root, path)))
 
 
-def _records(root: Path, path: Path) -> list[dict[str, Any]]:
-    try:
-        records = read_json(root, path)
-    except (OSError, ValueError) as error:
-        raise SourceError(f"vqa_rad: {path} is not readable JSON: {error}") from error
-    needed = {"image_name", "question", "answer"}
-    if not isinstance(records, list) or not all(isinstance(one, dict) and needed <= one.keys() for one in records):
-        raise SourceError(f"vqa_rad: {path} is not a list of records with {', '.join(sorted(needed))}")
-    return records
+def _asked(root: Path, path: Path) -> Iterator[Asked]:
+    for record in json_records("vqa_rad", root, path, ("image_name", "question", "answer")):
+        question, answer = str(record["question"]), str(record["answer"])
+        yield Asked(str(record["image_name"]), question, answer, path.name, _metadata(record))
 
 
-def _case(root: Path, path: Path, name: str, asked: list[tuple[str, dict[str, Any]]]) -> Case | Rejected:
-    pairs = [(str(record["question"]).strip(), str(record["answer"]).strip()) for _, record in asked]
-    turns = tuple(Turn(question=question, answer=answer) for question, answer in pairs if question and answer)
-    if reason := name_problem(name) or image_problem(root, path) or ("" if turns else "no question"):
-        return _rejected(name, reason, asked[0][0])
-    organ = str(asked[0][1].get("image_organ") or "").lower()
-    return Case(
-        id=f"vqa_rad/{path.stem}",
-        source="vqa_rad",
-        path=path,
-        group=name,
-        metadata={"image_organ": ORGANS.get(organ, organ)} if organ else {},
-        licence=LICENCE,
-        attribution=ATTRIBUTION,
-        turns=turns,
-    )
+def _metadata(record: dict[str, Any]) -> Metadata:
+    organ = str(record.get("image_organ") or "").lower()
+    return {"image_organ": ORGANS.get(organ, organ)} if organ else {}
 
 
-def _rejected(name: str, reason: str, origin: str) -> Rejected:
-    identifier = f"vqa_rad/{shown(Path(name).stem)}"
-    return Rejected(id=identifier, source="vqa_rad", reason=reason, detail=shown(name), origin=origin)
-
-
-def conversation(metadata: Metadata) -> tuple[Turn, ...]:  # noqa: ARG001 (every source has the same signature)
-    """Nothing: the archive brings its own questions."""
-    return ()
-
-
-SOURCE = Source(cases=cases, conversation=conversation, glossary=GLOSSARY, role="evaluation")
+SOURCE = Source(cases=cases, conversation=nothing_composed, glossary=GLOSSARY, role="evaluation")

@@ -11,7 +11,9 @@ from typing import NamedTuple
 from midefics.config import RunConfig
 from midefics.errors import DataError
 from midefics.evidence.report import pick_examples, write_report
-from midefics.evidence.scores import METRICS, Answered, Interval, mean_difference, mean_score, normalised
+from midefics.evidence.scores import Answered, normalised
+from midefics.evidence.summary import summary
+from midefics.model_calls import is_response
 from midefics.records import Manifest, Row
 from midefics.services import Services
 
@@ -47,7 +49,7 @@ def run(config: RunConfig, dataset: Manifest, adapter: Manifest, *, services: Se
         len({question.row.id for question in questions}),
     )
     answered = _ask(config, adapter, questions, _majority(rows), services)
-    facts = summary(answered, config)
+    facts = summary(answered)
     with services.storage.draft("evaluation", [dataset.digest, adapter.digest]) as draft:
         with (draft.path / "answers.jsonl").open("w", encoding="utf-8") as file:
             file.writelines(one.model_dump_json() + "\n" for one in answered)
@@ -70,7 +72,12 @@ def _questions(rows: list[Row], config: RunConfig) -> Iterator[Question]:
     """Every turn of the test split, or an even sample; each with a partner image of the same source, another group."""
     held_out = [row for row in rows if row.split == "test" and row.turns]
     partners = _partners(held_out, config.seed)
-    every = [Question(row, turn.question, turn.answer, partners[row.id]) for row in held_out for turn in row.turns]
+    every = [
+        Question(row, turn.question, turn.answer, partners[row.id])
+        for row in held_out
+        for turn in row.turns
+        if not is_response(turn.question)  # it belongs to the call before it, whose answer would give it away
+    ]
     most = config.evaluate.max_questions or len(every)
     kept = {round(position * len(every) / most) for position in range(most)} if most < len(every) else range(len(every))
     return (question for index, question in enumerate(every) if index in kept)
@@ -123,38 +130,8 @@ def _ask(
         swapped = answers(tuned, wrong, *limits, lambda done: counter.advance(done, "tuned, images swapped"))
     return [
         Answered(
-            id=question.row.id, source=question.row.source, group=question.row.group, question=question.text, truth=question.truth,
+            id=question.row.id, source=question.row.source, role=question.row.role, group=question.row.group, question=question.text, truth=question.truth,
             before=one, after=two, swapped=three, majority=majority.get((question.row.source, normalised(question.text)), ""),
         )
         for question, one, two, three in zip(questions, before, after, swapped, strict=True)
     ]  # fmt: skip
-
-
-def summary(answered: list[Answered], config: RunConfig) -> dict[str, float]:
-    """Every figure of an evaluation by name; the headline is exact match, slices are `source/figure`."""
-    figures: dict[str, float] = _slice("", answered, config)
-    for source in sorted({one.source for one in answered}):
-        figures |= _slice(f"{source}/", [one for one in answered if one.source == source], config)
-    return figures
-
-
-def _slice(prefix: str, answered: list[Answered], config: RunConfig) -> dict[str, float]:
-    def scores(who: str, metric: str = "exact_match") -> list[float]:
-        return [METRICS[metric](getattr(one, who), one.truth) for one in answered]
-
-    def interval(name: str, value: Interval) -> dict[str, float]:
-        return {f"{prefix}{name}": value.value, f"{prefix}{name}_low": value.low, f"{prefix}{name}_high": value.high}
-
-    groups = [one.group for one in answered]
-    draws = config.evaluate.resamples, config.seed
-    figures = {f"{prefix}questions": float(len(answered)), f"{prefix}groups": float(len(set(groups)))}
-    for who in ("before", "after", "swapped", "majority"):
-        figures |= interval(who, mean_score(scores(who), groups, *draws))
-    for who in ("before", "after"):
-        figures[f"{prefix}{who}_token_f1"] = sum(scores(who, "token_f1")) / len(answered)
-    figures |= interval("difference", mean_difference(scores("after"), scores("before"), groups, *draws))
-    figures |= interval("visual_gain", mean_difference(scores("after"), scores("swapped"), groups, *draws))
-    figures[f"{prefix}flip_rate"] = sum(normalised(one.after) != normalised(one.swapped) for one in answered) / len(
-        answered
-    )
-    return figures

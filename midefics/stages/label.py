@@ -4,32 +4,35 @@ The writer is a model behind the OpenAI protocol where the settings name a key o
 which fills templates and is no language model. Rows that bring their own turns pass through.
 """
 
-import hashlib
-import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import NamedTuple
 
-from midefics.config import RunConfig
+from midefics.config import LabelConfig, RunConfig
+from midefics.definitions import VERSION as DEFINITIONS_VERSION
+from midefics.definitions import defining
 from midefics.errors import DataError
-from midefics.grounding import kinds, problems, told
 from midefics.grounding.repetition import Questions
 from midefics.model_calls import compose
-from midefics.prompts import OF_SOURCE, VQA, Prompt, load_prompt
+from midefics.prompts import Prompt
 from midefics.records import Manifest, Rejected, Row, Scalar, Turn
 from midefics.services import Services
 from midefics.services.batches import correspond_in_batches
-from midefics.services.conversations import UNGROUNDED, Judge, Written
+from midefics.services.conversations import Judge, Written
 from midefics.services.correspondence import Line, became, correspond, requests_of
 from midefics.services.estimates import estimated
 from midefics.services.in_order import InOrder
 from midefics.services.merging import rows_by_id
 from midefics.services.preflight import OPENAI_URL
-from midefics.services.requests import Objection, Request
+from midefics.services.prompt_registry import register_quietly
+from midefics.services.requests import Request
 from midefics.services.spending import budget_for
 from midefics.sources import source
+from midefics.stages.tally import Tally
+from midefics.stages.tasks import Task, call_for, objection, task_of, term_for, text_only_task_of
 
 log = logging.getLogger(__name__)
 
@@ -49,39 +52,8 @@ class Labels(NamedTuple):
     """Hands every row on, in the order of their ids, as soon as what came of it is known; returns the output's facts."""
     version: Callable[[Row], str]
     """Of the prompt that a row was written by."""
-
-
-class Tally:
-    """Of each source's rows, how many got a conversation."""
-
-    def __init__(self) -> None:
-        self.asked: dict[str, int] = {}
-        self.bad: dict[str, int] = {}
-        self.first: dict[str, tuple[str, Written]] = {}
-        self.versions: set[str] = set()
-
-    def count(self, row: Row, written: Written, version: str) -> None:
-        """Takes in what came of one row."""
-        self.asked[row.source] = self.asked.get(row.source, 0) + 1
-        self.versions.add(version)
-        if not written.turns:
-            self.bad[row.source] = self.bad.get(row.source, 0) + 1
-            self.first.setdefault(row.source, (row.id, written))
-
-    def require_enough(self, max_bad_share: float) -> None:
-        """Refuses a stage's output that lacks too much.
-
-        Raises:
-            DataError: a source has too large a share of rows without a conversation.
-        """
-        for name, bad in self.bad.items():
-            rows, (identifier, first) = self.asked[name], self.first[name]
-            if bad > max_bad_share * rows:
-                raise DataError(
-                    f"{name}: {bad} of {rows} rows got no conversation, first {identifier} ({first.reason}: "
-                    f"{' '.join(first.detail.split())[:120]}); rerun with label.max_bad_share above {max_bad_share:g} "
-                    "to quarantine them"
-                )
+    prompts: dict[str, Prompt]
+    """Those that have been used, by their version; filled as the rows come."""
 
 
 def run(config: RunConfig, *validated: Manifest, services: Services, wait: str = "yes") -> Manifest:
@@ -106,14 +78,16 @@ def run(config: RunConfig, *validated: Manifest, services: Services, wait: str =
         if _online(services)
         else _offline(config, validated, services)
     )
-    tally, questions = Tally(), Questions(config.label.max_same_question_share)
+    tally, questions, text_only = Tally(), Questions(config.label.max_same_question_share), Counter[bool]()
     with services.storage.draft("conversations", sorted(manifest.digest for manifest in validated)) as draft:
 
         def take(row: Row, written: Written | None, writer: str) -> None:
+            version = labels.version(row)
             if written:
-                tally.count(row, written, labels.version(row))
-            outcome = _labelled(row, written, writer, labels.version(row))
+                tally.count(row, written, version)
+            outcome = _labelled(row, written, writer, version)
             draft.take(_thinned(outcome, questions) if written and writer != OFFLINE else outcome)
+            text_only[isinstance(outcome, Row) and bool(outcome.text_only)] += 1
 
         facts = labels.write(take)
         tally.require_enough(config.label.max_bad_share)
@@ -124,6 +98,9 @@ def run(config: RunConfig, *validated: Manifest, services: Services, wait: str =
         draft.facts |= {"prompt_version": ", ".join(sorted(tally.versions))} | facts
         if questions.thinned:
             draft.facts["turns_thinned"] = questions.thinned
+        if text_only[True]:
+            draft.facts["text_only_rows"] = text_only[True]
+    register_quietly(labels.prompts, services)
     out, seconds = draft.manifest.rows, time.monotonic() - started
     log.info("label: %s rows in, %s out, %s rejected, %.1f s", rows, out, rows - out, seconds)
     return draft.manifest
@@ -152,49 +129,59 @@ def _offline(config: RunConfig, manifests: Sequence[Manifest], services: Service
     )
 
     def write(take: Take) -> dict[str, Scalar]:
-        for row in _rows(config, manifests, services):
-            take(row, None if row.turns else _composed(row), OFFLINE)
+        for row in rows_by_id(services.storage, manifests):
+            called = _with_calls(row, config.label)
+            take(_with_definition(called, config.label), None if called.turns else _composed(called), OFFLINE)
         return {"writer": OFFLINE, "prompt_version": OFFLINE_VERSION}
 
-    return Labels(write, lambda _: OFFLINE_VERSION)
+    return Labels(write, lambda _: OFFLINE_VERSION, {})
 
 
 def _composed(row: Row) -> Written:
     turns = source(row.source).conversation(row.metadata)
     if not turns:
         return Written((), "no conversation", "its metadata support none")
-    objection = _objection(row.source, row.metadata, turns)
-    return Written((), UNGROUNDED, objection.detail) if objection else Written(turns)
+    against = objection(row.source, row.metadata, turns)
+    return Written((), against.reason, against.detail) if against else Written(turns)
 
 
-def _objection(source_name: str, metadata: dict[str, Scalar], turns: tuple[Turn, ...]) -> Objection | None:
-    found = problems(source_name, metadata, turns)
-    return Objection(kinds(found), f"The data do not support {told(found)}.") if found else None
+def _with_calls(row: Row, config: LabelConfig) -> Row:
+    """Code writes the conversation of those rows that are to call a classifier."""
+    if row.turns or not call_for(row, config):
+        return row
+    turns = compose(row.source, row.metadata, row.image_sha256)
+    return row.model_copy(update={"turns": turns, "writer": MODEL_CALLS, "prompt_version": MODEL_CALLS_VERSION})
 
 
-def _rows(config: RunConfig, manifests: Sequence[Manifest], services: Services) -> Iterator[Row]:
-    """Every row in the order of the ids; `label.modelcall_share` of them have a conversation that calls a classifier."""
-    for row in rows_by_id(services.storage, manifests):
-        chosen = int(row.image_sha256[:8], 16) < config.label.modelcall_share * 2**32
-        turns = compose(row.source, row.metadata, row.image_sha256) if chosen and not row.turns else ()
-        update = {"turns": turns, "writer": MODEL_CALLS, "prompt_version": MODEL_CALLS_VERSION}
-        yield row.model_copy(update=update) if turns else row
+def _with_definition(row: Row, config: LabelConfig) -> Row:
+    about = term_for(row, config)
+    if not about:
+        return row
+    turn = defining(about, row.image_sha256)
+    return _with_text_only(row, (turn,), {"text_only": f"{OFFLINE}, {DEFINITIONS_VERSION}"})
+
+
+def _with_text_only(row: Row, turns: tuple[Turn, ...], labelling: dict[str, Scalar]) -> Row:
+    return row.model_copy(update={"text_only": turns, "labelling": {**row.labelling, **labelling}})
 
 
 def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services, wait: bool) -> Labels:
-    def asked_by(model: str) -> Iterator[tuple[Row, Request | None]]:
-        return requests_for(config, model, manifests, services)
+    prompts: dict[str, Prompt] = {}
+
+    def asked_by(model: str) -> Iterator[tuple[Task, Request | None]]:
+        return _tasks_and_requests(config, model, manifests, services)
 
     def write(take: Take) -> dict[str, Scalar]:
-        rows = sum(manifest.rows for manifest in manifests)
+        rows = round(sum(manifest.rows for manifest in manifests) * (1 + config.label.text_only_share))
         budget = budget_for(config.name, config.label, services.ledger)
         surroundings = (services.settings, config.label, services.ledger, services.progress, budget)
+        joining = Joining(config.label, prompts, take)
         if config.label.mode == "batch":
             done = correspond_in_batches(lambda model: requests_of(asked_by(model)), rows, *surroundings, wait=wait)
             lookup = partial(became, services.ledger, done.problems, Judge())
-            InOrder(asked_by(done.model), lookup, lambda row, written: take(row, written, done.model)).end()
+            InOrder(asked_by(done.model), lookup, partial(joining, writer=done.model)).end()
         else:
-            done = correspond(asked_by, rows, *surroundings, take)
+            done = correspond(asked_by, rows, *surroundings, joining)
         return {
             "writer": done.model,
             "requests_made": done.requests_made,
@@ -203,41 +190,51 @@ def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services,
             "completion_tokens": done.completion_tokens,
         }
 
-    return Labels(write, lambda row: _prompt(row.source).version)
+    return Labels(write, lambda row: task_of(row, config.label).prompt.version, prompts)
 
 
 def requests_for(
     config: RunConfig, model: str, manifests: Sequence[Manifest], services: Services
 ) -> Iterator[tuple[Row, Request | None]]:
-    """Every row, in the order of their ids, with a request where it has no turns."""
+    """Every row, in the order of their ids, with a request where it has no turns; one more for turns about no image."""
+    return ((task.row, request) for task, request in _tasks_and_requests(config, model, manifests, services))
+
+
+def _tasks_and_requests(
+    config: RunConfig, model: str, manifests: Sequence[Manifest], services: Services
+) -> Iterator[tuple[Task, Request | None]]:
+    """What is asked about no image comes before what is asked about the row's own."""
     base_url = services.settings.openai_base_url or OPENAI_URL
-    for row in _rows(config, manifests, services):
-        prompt = _prompt(row.source)
-        yield (
-            row,
-            None
-            if row.turns
-            else Request(
-                base_url=base_url,
-                model=model,
-                messages=prompt.messages(row.metadata),
-                temperature=config.label.temperature,
-                max_tokens=config.label.max_tokens,
-                prompt_version=prompt.version,
-                input_digest=_input_digest(row),
-                check=partial(_objection, row.source, row.metadata),
-            ),
-        )
+    for row in rows_by_id(services.storage, manifests):
+        if task := text_only_task_of(row, config.label):
+            yield task, task.request(config.label, model, base_url)
+        task = task_of(row, config.label)
+        yield task, None if row.turns else task.request(config.label, model, base_url)
 
 
-@cache
-def _prompt(source_name: str) -> Prompt:
-    return load_prompt(OF_SOURCE.get(source_name, VQA), source(source_name).glossary)
+class Joining:
+    """Hands each row on once, with its turns about no image: the definition itself where the model wrote none that hold."""
+
+    def __init__(self, config: LabelConfig, prompts: dict[str, Prompt], take: Take) -> None:
+        self._config, self._prompts, self._take = config, prompts, take
+        self._about: Row | None = None
+
+    def __call__(self, task: Task, written: Written | None, writer: str) -> None:
+        """Takes what came of a task; those about no image come before those about the row's own."""
+        if written:
+            self._prompts[task.prompt.version] = task.prompt
+        if task.is_text_only:
+            self._about = _told_of_term(task, written, writer) or _with_definition(task.row, self._config)
+            return
+        row, self._about = self._about or task.row, None
+        self._take(row, task.finished(written) if written else None, writer)
 
 
-def _input_digest(row: Row) -> str:
-    content = [row.image_sha256, row.metadata]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+def _told_of_term(task: Task, written: Written | None, model: str) -> Row | None:
+    if not (written and written.turns):
+        return None
+    told: dict[str, Scalar] = {"text_only": f"{model}, {task.prompt.version}"}
+    return _with_text_only(task.row, written.turns, told | {"text_only_cost": written.labelling["cost"]})
 
 
 def _labelled(row: Row, written: Written | None, writer: str, version: str) -> Row | Rejected:
@@ -246,12 +243,13 @@ def _labelled(row: Row, written: Written | None, writer: str, version: str) -> R
     if not written.turns:
         detail, reason = written.detail, written.reason
         return Rejected(id=row.id, source=row.source, reason=reason, detail=detail, origin=row.image_sha256)
-    by = {"writer": writer, "prompt_version": version, "labelling": dict(written.labelling)}
+    labelling = {**row.labelling, **written.labelling}
+    by = {"writer": writer, "prompt_version": version, "labelling": labelling}
     return row.model_copy(update={"turns": written.turns} | by)
 
 
 def _thinned(outcome: Row | Rejected, questions: Questions) -> Row | Rejected:
     """Only what a model wrote: the offline writer has few phrasings, an archive's own questions are its own."""
-    if isinstance(outcome, Rejected):
+    if isinstance(outcome, Rejected) or outcome.prompt_version.startswith("modelcall"):
         return outcome
     return outcome.model_copy(update={"turns": questions.thin(outcome.turns)})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from midefics.config import RunConfig
 from midefics.errors import DataError
+from midefics.model_calls import exchanges
 from midefics.records import Manifest
 from midefics.services import Services
 
@@ -31,8 +32,9 @@ def run(config: RunConfig, dataset: Manifest, *, services: Services) -> Manifest
         ModelError: the base model can't be loaded, or training diverged.
         ServiceError: MLflow does not answer.
     """
+    from midefics.vlm.adapter import add_adapter
     from midefics.vlm.base import locate
-    from midefics.vlm.fit import add_adapter, fit, planned_steps
+    from midefics.vlm.fit import fit, planned_steps
     from midefics.vlm.load import load_base
 
     tracking = services.tracking
@@ -89,9 +91,10 @@ def _samples(
     splits: dict[str, list[Sample]] = {"train": [], "validation": [], "test": []}
     for row in services.storage.rows(dataset):
         if row.split in ("train", "validation") and row.turns:
-            pieces = [row.turns] if config.train.sample == "conversation" else [(turn,) for turn in row.turns]
-            encoded = [encode(piece, tokenizer, True, config.train.max_length) for piece in pieces]
-            splits[row.split] += [Sample(*one, image=row.image) for one in encoded]
+            for turns, image in ((row.turns, row.image), (row.text_only, None)):
+                pieces = exchanges(turns) if config.train.sample == "turn" else [turns] if turns else []
+                encoded = [encode(piece, tokenizer, image is not None, config.train.max_length) for piece in pieces]
+                splits[row.split] += [Sample(*one, image=image) for one in encoded]
     if not splits["train"]:
         raise DataError(
             f"dataset {dataset.digest[:16]} has no training rows; assemble it with a smaller assemble.test_share"

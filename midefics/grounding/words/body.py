@@ -1,0 +1,82 @@
+"""Parts and sides of the body, and the sexes: value to pattern, and archives' own terms to values."""
+
+SITES = {
+    "upper arm": r"upper arm|humer(?:us|al)(?! head)",
+    "forearm": r"forearm|radius and ulna",
+    "upper limb": r"upper (?:limb|extremity)|arm",
+    "lower limb": r"lower (?:limb|extremity)|leg",
+    "elbow": r"elbow",
+    "finger": r"finger|thumb",
+    "wrist": r"wrist|carpal",
+    "hand": r"(?<!other )hand(?! side|-held)",
+    "shoulder": r"shoulder",
+    "knee": r"knee|patella",
+    "hip": r"(?:hip|femoral head)s?",
+    "thigh": r"thigh|femur|femoral",
+    "shin": r"shin|calf|tibia|fibula|tibial",
+    "ankle": r"ankle",
+    "foot": r"foot|feet|sole|toe|heel",
+    "face": r"(?<!to )face|facial|cheek|nose|forehead|scalp",
+    "brain": r"brain|cerebr\w+|cerebell\w+|intracranial|hemispher\w+|frontal lobe|temporal lobe|ventricular cavit\w+",
+    "skull": r"skull|crani(?:um|al)|orbit(?:al)?",
+    "jaw": r"jaw|mandib\w+|maxill\w+|teeth|tooth|molar|dental|incisor\w*",
+    "neck": r"(?<!femoral )neck(?! of the femur)|cervical|thyroid|larynx",
+    "head": r"head(?! of)(?<!humeral head)(?<!femoral head)",
+    "lung": r"lungs?|pulmonary|pleura(?:l)?|bronch\w+",
+    "heart": r"heart|cardiac|ventric(?:le|ular)|atri(?:um|al)|coronary|aort(?:a|ic)",
+    "breast": r"breast",
+    "chest": r"chest|thorax|thoracic|mediastin\w+",
+    "liver": r"(?:liver|hepatic)(?! (?:function|values|enzymes|failure|disease|tests))",
+    "kidney": r"(?:kidneys?|renal|perirenal)(?! (?:function|values|failure|disease))",
+    "spleen": r"spleen|splenic",
+    "pancreas": r"pancrea(?:s|tic)",
+    "bowel": r"bowel|intestin\w+|colon(?:ic)?|stomach|gastric|duoden\w+|c(?:a)?ecum|append\w+|rect(?:um|al)",
+    "bladder": r"bladder",
+    "uterus": r"uter(?:us|ine)|ovar(?:y|ian)|endometri\w+",
+    "prostate": r"prostat\w+",
+    "pelvis": r"pelvis|pelvic|sacr(?:um|al)",
+    "abdomen": r"abdom(?:en|inal)|belly",
+    "spine": r"spine|spinal|vertebra\w*|lumbar|lumbosacral",
+    "back": r"\Aback\Z|(?<=the )back|(?<=his )back|(?<=her )back",
+    "torso": r"torso|trunk",
+    "palms or soles": r"palms?",
+    "eye": r"eyes?|ocular|retina\w*",
+}
+REGIONS = {
+    "head": ("brain", "skull", "jaw", "face", "eye"),
+    "chest": ("lung", "heart", "breast"),
+    "abdomen": ("liver", "kidney", "spleen", "pancreas", "bowel", "bladder"),
+    "pelvis": ("bladder", "uterus", "prostate", "hip"),
+    "upper limb": ("upper arm", "forearm", "elbow", "finger", "wrist", "hand", "shoulder"),
+    "lower limb": ("knee", "hip", "thigh", "shin", "ankle", "foot"),
+    "torso": ("chest", "abdomen", "back"),
+    "hand": ("finger",),
+    "skull": ("brain",),
+    "brain": ("skull", "head"),
+    "shin": ("lower limb",),
+    "lung": ("chest",),
+}
+"""A region to the sites of which it may be said as well."""
+
+SKIN_SITES = {
+    "head/neck": ("head", "neck"), "head and neck": ("head", "neck"), "upper extremity": ("upper limb",),
+    "lower extremity": ("lower limb",), "anterior torso": ("torso",), "posterior torso": ("torso", "back"),
+    "lateral torso": ("torso",), "palms/soles": ("palms or soles", "hand", "foot"),
+}  # fmt: skip
+"""ISIC's regions to sites."""
+
+DICOM_PARTS = {
+    "cspine": ("spine", "neck"), "tspine": ("spine", "chest"), "lspine": ("spine", "back"), "abdomen": ("abdomen",),
+    "humerus": ("upper arm",),
+}  # fmt: skip
+
+SIDES = {
+    "both": r"bilateral(?:ly)?|both sides",
+    "left": r"left(?:[- ]sided)?(?! (?:untreated|alone|unattended|behind|as it|in place|over))(?<!is left)(?<!be left)",
+    "right": r"(?<!you are )(?<!you['’]re )(?<!am I )(?<!that['’]s )(?<!quite )(?<!all )right(?:[- ]sided)?(?! (?:word|term|way|call|person|question|track|approach|away|now|answer|to |choice|thing|time|treatment|diagnosis))",
+}
+
+SEXES = {
+    "female": r"female|woman|girl|lady|she|her|hers",
+    "male": r"male|man|boy|gentleman|he|him|his",
+}
