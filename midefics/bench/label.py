@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from midefics.bench import BOUND, NOTEBOOK, Beside, Figure, best_rates
+from midefics.bench import BOUND, NOTEBOOK, Beside, Figure, best_rates, load
+from midefics.bench.label_faults import under_faults
 from midefics.bench.label_rows import (
     MODEL,
     TOGETHER,
@@ -56,12 +57,13 @@ class _Done(NamedTuple):
 
 
 def measure(services: Services) -> Iterator[Figure]:
-    """Limits told, untold, misjudged, in tokens, without a burst; no limits; what is asked again; 100,000 rows."""
+    """Limits told, untold, misjudged, in tokens, without a burst; no limits; faults; what is asked again; 100,000 rows."""
     import openai  # noqa: F401 (its seconds are nobody's figure)
 
     yield from _limited(services)
     yield from _token_bound(services)
     yield from _free(services)
+    yield from under_faults(services)
     yield from _again(services)
     yield _memory(services)
 
@@ -79,7 +81,9 @@ def _limited(services: Services) -> Iterator[Figure]:
     for name, headers, most, values in cases:
         with label_server(rpm=RPM, latency_ms=LATENCY_MS, told=headers) as server, home_at(services, server) as home:
             done = _labelled(home, ROWS, **values)
-            conditions = f"{told}, {'its headers say so' if headers else 'no headers'}, {values or 'nothing configured'}{_load()}"
+            conditions = (
+                f"{told}, {'its headers say so' if headers else 'no headers'}, {values or 'nothing configured'}{load()}"
+            )
             ideal = ROWS * 60 / RPM if name == "no burst" else bound
             beside = (_beside(BOUND, ideal, most / ideal), _notebook(loop, ROWS))
             yield Figure(name=name, unit="s", ours=done.seconds, beside=beside, conditions=conditions)
@@ -122,7 +126,7 @@ def _free(services: Services) -> Iterator[Figure]:
         }
         rates = best_rates(ways, FREELY)
         loop = 1 / _seconds_one_by_one(server, requests)
-    told = f"{FREELY:,} requests, {TOGETHER} at once, no limits; ours with budget, ledger and checks{_load()}"
+    told = f"{FREELY:,} requests, {TOGETHER} at once, no limits; ours with budget, ledger and checks{load()}"
     bare = Beside(name="the bare openai client", value=rates["bare"], goal=0.9)
     notebook = Beside(name=f"{NOTEBOOK} (from {ONE_BY_ONE} requests)", value=loop, goal=1.0)
     yield Figure(
@@ -200,7 +204,7 @@ def _memory(services: Services) -> Figure:
         raise subprocess.CalledProcessError(process.returncode, command)
     return Figure(
         name="memory of label", unit="MB at most", ours=used.ru_maxrss / 1024, beside=(_beside("limit", 600, 1.0),),
-        conditions=f"{MANY:,} rows, {MANY_NEW:,} of them asked for within a budget, the rest in the ledger, the whole command{_load()}",
+        conditions=f"{MANY:,} rows, {MANY_NEW:,} of them asked for within a budget, the rest in the ledger, the whole command{load()}",
     )  # fmt: skip
 
 
@@ -236,11 +240,6 @@ async def _bare(server: LabelServer, requests: Sequence[Request]) -> None:
 def _body(request: Request) -> dict[str, Any]:
     body = request.model_dump(include={"model", "messages", "temperature", "max_tokens"})
     return body | {"response_format": {"type": "json_object"}}
-
-
-def _load() -> str:
-    """What else goes on: at the end of what is timed, over the last minute."""
-    return f"; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 
 
 def _beside(name: str, value: float, goal: float) -> Beside:

@@ -178,7 +178,9 @@ class Chat:
         """When it left, and the response; 429s and parameters that the model does not take are dealt with."""
         import openai
 
+        pause = 0.0
         while True:
+            await asyncio.sleep(pause)
             turn = await self._gate.enter(request.tokens)
             body = self._parameters.body(request)
             started = time.monotonic()
@@ -191,12 +193,13 @@ class Chat:
                 if error.code == "insufficient_quota":
                     raise
                 pause = self._gate.refuse(turn, error.response.headers)
-                log.debug("429 from %s, all wait %.2f s", self.base_url, pause)
+                log.debug("429 from %s, waiting %.2f s", self.base_url, pause)
                 if time.monotonic() + pause - self._last_answer > PATIENCE_S:
                     raise
             except openai.BadRequestError as error:
                 if not self._parameters.adapt(body, error.status_code, _words(error)):
                     raise
+                pause = 0.0
             finally:
                 self._gate.leave(turn)
 

@@ -26,6 +26,11 @@ def gaps(source: str, metadata: Metadata, number: int) -> dict[str, str]:
     """What a row can fill in, by the gap's name, beside capitalised forms; `number` varies the things it is not."""
     made = {"isic": _skin, "mura": _bone, "roco": _figure}[source](metadata, number)
     words = {name: word for name, word in made.items() if word}
+    return capitalised(words)
+
+
+def capitalised(words: dict[str, str]) -> dict[str, str]:
+    """The words with their capitalised forms beside them: `{Side}` for `{side}`."""
     return words | {name[:1].upper() + name[1:]: word[:1].upper() + word[1:] for name, word in words.items()}
 
 
@@ -41,6 +46,7 @@ def _skin(metadata: Metadata, number: int) -> dict[str, str]:
         "other_diagnosis": other,
         "a_other_diagnosis": with_article(other),
         "label": label if known else "",
+        label: label if known else "",
         "other_label": ("benign" if malignant else "malignant") if known else "",
         "kind": str(metadata.get("image_type", "")),
         "age": str(metadata.get("age_approx", "")),
@@ -59,6 +65,7 @@ def _bone(metadata: Metadata, number: int) -> dict[str, str]:
         "part": part,
         "other_part": others[number % len(others)],
         "label": label,
+        label: label,
         "other_label": "abnormal" if normal else "normal",
         "is_normal": "Yes, it is normal." if normal else "No, the study is abnormal.",
         "any_abnormal": "No, nothing abnormal is seen." if normal else "Yes, an abnormality is seen.",
@@ -91,7 +98,7 @@ def _figure(metadata: Metadata, number: int) -> dict[str, str]:
 def _is_found(word: str, caption: str) -> bool:
     """Whether a caption plainly has it: once, and nothing denied, doubted or past in the whole caption."""
     plain = not re.search(
-        r"\b(?:no|not|without|absence|resol\w+|suspect\w*|possible|may|after|removed|previous|exclude\w*)\b",
+        r"\b(?:no|not|without|free of|no longer|absence|resol\w+|suspect\w*|possible|may|after|removed|previous|exclude\w*)\b",
         caption,
         re.IGNORECASE,
     )

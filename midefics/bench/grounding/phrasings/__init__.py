@@ -1,0 +1,15 @@
+"""Sets of phrasings, each by another voice: those that the checker was developed on, and one that it was not.
+
+A set that has widened the rules once is a developed one from then on, and a new one has to be written to hold out.
+"""
+
+from midefics.bench.grounding.phrasings.brief import BRIEF
+from midefics.bench.grounding.phrasings.consult import CONSULT
+from midefics.bench.grounding.phrasings.letters import LETTERS
+from midefics.bench.grounding.phrasings.rounds import ROUNDS
+from midefics.bench.grounding.phrasings.teaching import TEACHING
+from midefics.bench.grounding.phrasings.terse import TERSE
+from midefics.bench.grounding.phrasings.visit import VISIT
+
+DEVELOPED = (BRIEF, TERSE, CONSULT, TEACHING, ROUNDS, LETTERS)
+HELD_OUT = (VISIT,)

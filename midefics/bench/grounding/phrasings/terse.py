@@ -1,0 +1,156 @@
+"""Headwords for questions."""
+
+from midefics.bench.grounding.phrasing import Phrasing
+
+TERSE = Phrasing(
+    openings={
+        "isic": (
+            ("Kindly assess this photo.", "It presents {a_diagnosis}, a {label} finding."),
+            ("Anything known of the person?", "A {sex}, roughly {age} years old."),
+            ("Where and what?", "{On_site}: {a_diagnosis}."),
+        ),
+        "mura": (
+            ("I have a film of an arm here.", "Indeed, and of the {part} to be exact."),
+            ("Which region, and how does it look?", "{Part}, {label}."),
+        ),
+        "roco": (
+            ("Present the case.", "{First}"),
+            ("Name the technique.", "{Modality}."),
+            ("What does {a_modality} like this tell us?", "That there is {a_finding}."),
+        ),
+    },
+    later={
+        "isic": (
+            ("Are you thinking of {a_other_diagnosis}?", "Not really. {A_diagnosis} is what I think of."),
+            ("When is a sample taken?", "When the picture leaves doubts, or when the spot grows quickly."),
+            ("A word to the patient?", "Please make an appointment with a skin doctor, and do not scratch it."),
+            ("What did the camera catch?", "{A_diagnosis}; the image is {kind}."),
+            ("Dignity?", "{Label}."),
+            ("Can moles become melanoma?", "Rarely, but a mole that changes has to be looked at, since melanoma can start in one."),
+            ("Would a colleague agree that it is {label}?", "Most likely, as it is {label}."),
+            ("Which signs make a lesion suspicious?", "Asymmetry, irregular borders, several colours, a large diameter and change over time."),
+            ("How do we proceed?", "With a full skin check, then a decision on whether to excise."),
+        ),
+        "mura": (
+            ("Did the radiologist consider it {label}?", "Yes, {label}."),
+            ("What do radiologists look for?", "For breaks in the cortex, shifted joints, swelling and foreign material."),
+            ("Is a cast needed?", "Only if a fracture is proven and the surgeon wants one."),
+            ("Did they use ultrasound?", "No, radiography."),
+            ("And if pain remains?", "Then an MRI might find what an X-ray does not, such as a bruise of the bone or a torn ligament."),
+            ("Thanks. Anything else?", "Look at the patient, not just at the picture."),
+        ),
+        "roco": (
+            ("So we have {a_finding}?", "Yes, {a_finding}."),
+            ("Which complications do you fear?", "Bleeding, infection and, in some cases, rupture."),
+            ("What do you propose?", "Close observation, and surgery if it gets worse."),
+            ("Name the side.", "{Side}."),
+            ("Name the finding.", "{Finding}."),
+            ("Name some other things that look alike.", "Cysts, abscesses and tumours can look alike."),
+            ("Could {a_other_modality} tell more?", "It could, for example about soft tissue or blood flow."),
+            ("Was that the cause of the pain?", "Possibly. Other causes are not excluded."),
+            ("Who decides on treatment?", "The team that knows the patient."),
+        ),
+    },
+    wrong={
+        "swapped malignancy": (
+            "I would say {other_label}.",
+        ),
+        "swapped normality": (
+            ("Conclusion?", "{Other_label}."),
+            ("How do the bones look?", "They look {other_label} to me."),
+        ),
+        "wrong side": (
+            ("Position?", "It sits on the {side}."),
+            ("Left or right?", "{Side}, I think it is."),
+            ("Which half of the body?", "The {side} half."),
+            ("Point to it.", "There, {side} of the midline."),
+        ),
+        "wrong modality": (
+            ("Acquisition?", "{A} was acquired."),
+            ("Equipment?", "You see {a} here."),
+            ("So it's {a}?", "Yes."),
+            ("What have they done?", "They have made {a}."),
+        ),
+        "wrong body part": (
+            ("Location?", "The {place}, as you can see."),
+            ("Where was it taken?", "It is an image of the {place}."),
+        ),
+        "invented age": (
+            ("Demographics?", "Someone who has reached the age of {n}."),
+            ("How many years old?", "{n}, as far as one knows."),
+            ("Describe the person.", "We have a {n} year old here."),
+            ("Stage of life?", "In their {d}s."),
+        ),
+        "invented sex": (
+            ("Demographics?", "The person is a {person}."),
+            ("Describe the patient.", "A {sex} adult."),
+            ("What sex?", "It's a {sex} patient."),
+            ("Whose picture is it?", "That of a {person}."),
+        ),
+        "invented size": (
+            ("Magnitude?", "I measure {n} mm."),
+            ("Bigger than a coin?", "At {c} cm, yes."),
+            ("Width?", "The width comes to {n} millimetres."),
+            ("Give me numbers.", "{n} mm in diameter."),
+        ),
+        "invented finding": (
+            ("More to report?", "{Finding} should not be overlooked: it is there."),
+            ("What else do you see?", "I see {finding}."),
+            ("Have you found {finding}?", "Yes, I have."),
+            ("Complete the report.", "Besides, there is {finding}."),
+            ("Details?", "Note {finding}."),
+        ),
+        "leaked source": (
+            "The supplied details leave that open.",
+            "According to the description, nothing was found.",
+            "This is not recorded anywhere.",
+            "My input holds no such data: the metadata end there.",
+            "Its caption mentions it.",
+            "Such details are not included in the information given.",
+        ),
+        "dosage": (
+            "A tablet of 100 mg will be enough.",
+            "Use 0.5 ml per injection.",
+            "It takes 2 capsules twice daily.",
+            "Prescribe 1 g of cefazolin.",
+        ),
+        "certainty": (
+            "It is certain.",
+            "There is no question: definitely so.",
+            "I can guarantee it.",
+            "That has been confirmed already.",
+            "Unquestionably, this is it.",
+        ),
+    },
+    findings={
+        "isic": (
+            "a scar",
+            "crusting",
+            "two colours",
+            "an irregular outline",
+            "bleeding",
+            "blue dots",
+            "a white veil",
+            "ulceration",
+            "vessels",
+            "swelling",
+        ),
+        "roco": (
+            "a fracture",
+            "oedema",
+            "a dislocated joint",
+            "a pulmonary nodule",
+            "enlarged ventricles",
+            "metal wires",
+            "a stenosis",
+            "bone loss",
+            "a tumour",
+            "pleural fluid",
+            "an abscess",
+            "osteoporosis",
+            "a hernia",
+            "a metastasis",
+            "cartilage damage",
+        ),
+    },
+)  # fmt: skip
