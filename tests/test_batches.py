@@ -123,6 +123,15 @@ def test_parameters_that_a_model_refuses_are_left_out_of_the_next_batch(service:
     assert stands(address) == (3 * COST, 0)
 
 
+def test_what_was_left_out_of_a_batch_is_known_to_whoever_comes_back_to_it(service: BatchService, address: str) -> None:
+    service.refuses = ("temperature", "max_tokens", "response_format")
+    for _ in range(4):  # each begins anew, and leaves while its batch is under way
+        with pytest.raises(PendingError):
+            run(service.url, address, 3, wait=False)
+    assert run(service.url, address, 3, wait=False).problems == {}
+    assert (answered(service.url, address, 3), len(service.batches)) == (3, 4)
+
+
 def test_a_batch_that_completes_without_output_is_asked_again(service: BatchService, address: str) -> None:
     service.outcomes = ["empty"]
     run(service.url, address, 3)

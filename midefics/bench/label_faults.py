@@ -12,8 +12,7 @@ from midefics.stages import label
 
 ROWS, LATENCY_MS, TIMEOUT_S = 1000, 200, 3.0
 GOAL = 0.5
-"""Of the pace without faults: of ten requests more than one is made a second time, those held back take fifteen times as long, and
-the last of all rows may be among those that are."""
+"""Of the pace without faults: one request in eight is made again, and one that is held back takes fifteen times as long."""
 
 
 def under_faults(services: Services) -> Iterator[Figure]:
