@@ -22,20 +22,17 @@ from tests.rows import make_services
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 CAPTIONS = DATA / "roco/data/test/radiology/captions.txt"
 ROWS = {"isic": 90, "roco": 3446}
-SAFE = json.dumps(
-    {
-        "turns": [
-            {"question": question, "answer": answer}
-            for question, answer in (
-                ("What can you see in this picture?", "The picture shows a finding that deserves a closer look."),
-                ("What could that mean?", "It may be harmless, and it may need treatment."),
-                ("What should be done next?", "A specialist should look at the picture together with the patient."),
-                ("Is anything else recommended?", "Earlier pictures may help to see whether it has changed."),
-            )
-        ]
-    }
-)
-"""A conversation that claims nothing."""
+SAFE_TURNS = [
+    {"question": question, "answer": answer}
+    for question, answer in (
+        ("What can you see in this picture?", "The picture shows a finding that deserves a closer look."),
+        ("What could that mean?", "It may be harmless, and it may need treatment."),
+        ("What should be done next?", "A specialist should look at the picture together with the patient."),
+        ("Is anything else recommended?", "Earlier pictures may help to see whether it has changed."),
+    )
+]
+"""They claim nothing."""
+SAFE = json.dumps({"turns": SAFE_TURNS})
 REASONS = {"no answer", "unreadable answer", "not grounded"}
 
 pytestmark = [
@@ -85,10 +82,10 @@ def show(**figures: object) -> None:
 
 
 def written(body: Body) -> str:
-    """The conversation that the offline writer makes of the metadata that were sent; the same simple one where it has none."""
+    """The conversation that the offline writer makes of the metadata that were sent, with turns that claim nothing after it."""
     metadata = told(body)
     turns = source("roco" if "caption" in metadata else "isic").conversation(metadata)
-    return json.dumps({"turns": [turn.model_dump() for turn in turns][:6]}) if turns else SAFE
+    return json.dumps({"turns": ([turn.model_dump() for turn in turns] + SAFE_TURNS)[:6]})
 
 
 def all_accounted_for(services: Services, given: Manifest, made: Manifest) -> None:
