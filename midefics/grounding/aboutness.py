@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from midefics.grounding.perception import PERCEIVED, SOMEBODY
 from midefics.grounding.stance import clauses
 
 _THING = (
@@ -22,6 +23,8 @@ _THING = (
 _STRONG = re.compile(
     rf"\b(?:this|these|the (?:present|current|shown|depicted|imaged|above)|your|our|his|her|its)\s+(?:[\w-]+\s+){{0,3}}?{_THING}\b"
     rf"|\bthat {_THING}\b"
+    r"|\bthe (?:patient|man|woman|person)['’]s (?:[\w-]+ ){1,3}(?:is|was|are|has|shows)\b(?! (?:to be|usually|often))"
+    r"|\bit(?:['’]s| is| was) (?:the|his|her|their) (?:[\w-]+ ){1,3}(?:that|which) (?:is|was|has|shows)\b"
     r"|\bhere\b(?! are (?:some|a few))|\b(?:in|on|from|at|of) (?:the|this|our|your) (?:[\w-]+ )?(?:image|picture|photo(?:graph)?|figure|x-?ray|radiograph|film|scan|study|case|slide)\b"
     r"|\bI (?:can |do |also |would |could |clearly |actually |personally )*(?:see|note|notice|observe|find|measure|write|class|classify|grade|rate|file|sign|label|name|describe|diagnose|suspect(?! it may)|think|believe|read|consider|call|say|recogni[sz]e|make out|estimate|judge|detect|identify|am looking|am struck|have found|spot|spotted|got|measured|found|saw|noticed|put|lean|go (?:for|with))\b"
     r"|\b(?:the|your) (?:[\w-]+ ){0,2}(?:image|picture|photo(?:graph)?|figure|radiograph|film|x-?ray|scan) (?:shows|displays|depicts|demonstrates|reveals|is|was|leaves|features|contains|has)\b"
@@ -72,7 +75,7 @@ _VERB = re.compile(
     re.IGNORECASE,
 )
 _GENERAL = re.compile(
-    r"\b(?:typically|usually|often|generally|commonly|normally|frequently|rarely|sometimes|occasionally|in general|in most|in many|in some|in rare|most (?:people|patients|cases|often|of them)|many (?:people|patients|cases|of them)|"
+    r"\b(?:typically|usually|often|generally|commonly|normally|frequently|rarely|sometimes|occasionally|in general|in most|in many|in some|in rare|most (?:people|patients|cases|often|of them)|(?<!the )(?:most|many) (?!likely|probabl|striking)(?:\w+ ){0,2}?(?:\w+[^s\Wi]s|nevi|keratoses)\b|(?:^\W*|\b(?:and|but|though|while|whereas|so|because|although)\s+)(?:some|most|many|others|few)(?: of (?:them|these|those))? (?=(?:are|have|do|can|may|will|reach|grow|look|need|never|go|turn|come|stay|heal|vanish|disappear|remain)\b)|many (?:people|patients|cases|of them)|"
     r"(?:some|other|such|certain|these types of) (?:people|patients|lesions|cases|conditions|things|tumou?rs|growths)|people|doctors|dermatologists|surgeons|clinicians|physicians|patients|adults|children|incidence|(?:more|most|less) (?:common|frequent)|"
     r"known (?:for|to|as)|classic\w*|textbooks?|by definition|as a rule|hardly ever|mostly|mainly|exceedingly|(?:a|one) (?:type|form|kind|sort) of|risk factors?|gold standard|test of choice|mainstay|worldwide|every year|"
     r"such (?:an? )?\w+|for (?:example|instance)|like (?:these|those)|of this (?:kind|type|sort))\b",
@@ -80,15 +83,16 @@ _GENERAL = re.compile(
 )
 """Words of general knowledge, which a subject that is merely known does not outweigh."""
 _GENERAL_QUESTION = re.compile(
-    r"\b(?:typical\w*|usual\w*|common\w*|general\w*|normally|often|such (?:an? )?\w+|like (?:this|that|these)|of this (?:kind|type|sort)|people|patients|children|doctors|dermatologists|radiologists|surgeons|clinicians|physicians|pathologists?|(?:does|should|can|could|would|if|do) one|"
+    rf"\b(?:typical\w*|usual\w*|common\w*|general\w*|normally|often|such (?:an? )?\w+|like (?:this|that|these)|of this (?:kind|type|sort)|people|patients|children|(?<!did the )(?<!have the )(?<!did )(?:doctors|dermatologists?|radiologists|surgeons|clinicians|physicians|pathologists?)|(?:does|should|can|could|would|if|do) one(?!{PERCEIVED})|(?:\w+ )?(?:rule|criteria|criterion|checklist|acronym)|(?<!two )(?<!both )books|literature|guidelines|research|evidence|"
     r"what causes?|causes?|reasons?|advantages?|limit\w*|benefits?|differences?|differ|factors?|risks?|prevent\w*|treat(?:ed|ment|ments)?|therap\w+|manage\w*|prognosis|outlook|symptoms?|complications?|meaning|mean|refer to|stand for|"
-    r"recommend\w*|advi[cs]e|next|steps?|follow-?up|tests?|worr\w+|concern\w*|explain .* to|tell (?:the|my|a) (?:patient|family)|reassure|options?|alternatives?|differential|mimic|alike|similar|suspicious|warning|look (?:out )?for|learn more|in theory|good for|purpose|history|"
-    r"what if|should (?:we|I|he|she|they)|shall (?:we|I)|how would|how (?:does|do|can|could|is) an?|when would|when should|would you (?:operate|treat|biopsy|remove|like)|worthwhile|avoid|thanks?|thank you|compare|in plain words|confident|replace|dangerous to|survival|red flags?|genetics?|lab(?:oratory)?|blood|go home|which specialist|lymph nodes|follow)\b",
+    r"recommend\w*|advi[cs]e|next(?! to)|steps?|follow-?up|tests?|worr\w+|concern\w*|explain .* to|tell (?:the|my|a) (?:patient|family)|reassure|options?|alternatives?|differential|mimic|alike|similar|suspicious|warning|look (?:out )?for|learn more|in theory|good for|purpose|history|"
+    rf"what if|should (?:we|I|he|she|they)(?!{PERCEIVED})|shall (?:we|I)|how would(?!{SOMEBODY}{PERCEIVED})|how (?:does|do|can|could|is) an?|when would|when should|would you (?:operate|treat|biopsy|remove|like)|worthwhile|avoid|thanks?|thank you|compare|in plain words|confident|replace|dangerous to|survival|red flags?|genetics?|lab(?:oratory)?|blood|go home|which specialist|lymph nodes|follow)\b",
     re.IGNORECASE,
 )
 _CASE_QUESTION = re.compile(
-    rf"\b(?:this|that|these|it|its|here|there|you|your|we|our|they|he|she|his|her|him|I|me|my|(?:the|left|right) {_THING}|the (?:[\w-]+ ){{1,2}}{_THING}|seen|visible|shown|present|affected|involved|details?|picture|image|see)\b(?!['’]t)"
-    r"|^\W*(?:\w+\W+){0,2}(?:describe|identify|name|summar\w+|report|present|show|point|give|complete|tell)\b|what['’]s up|what happened|(?:what|which|how|where|who)(?:['’]s| is| was| are)? the \w+|final answer",
+    rf"\b(?:this|that|these|it|its|here|there|you|your|we|our|they|he|she|his|her|him|I|me|my|(?!the skin\b)(?:the|left|right) {_THING}|the (?:[\w-]+ ){{1,2}}{_THING}|seen|visible|shown|present|affected|involved|details?|picture|image|see|those|something|anything)\b(?!['’]t)"
+    rf"|\b(?:should|would|could|can|does){SOMEBODY}{PERCEIVED}"
+    r"|^\W*(?:\w+\W+){0,2}(?:describe|identify|name|summar\w+|report|present|show|point|give|complete|tell)\b|what['’]s up|what happened|(?:what|which|how|where|who)(?:['’]s| is| was| are)? the \w+|^\W*(?:and |so )?(?:what|which|how|where|who) (?:\w+ )?did (?:the|you|they|your|our|his|her)\b|final answer",
     re.IGNORECASE,
 )
 

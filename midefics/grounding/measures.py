@@ -43,19 +43,31 @@ _STAGES = (
     ),
 )
 _ASKS_AGE = re.compile(
-    r"\b(?:how old|demographic|what age|which age|the age|age group|how many years|is age|patient old|person old|(?:patient|person)(?:'s|’s) age)\b|^\W*(?:and )?(?:age|years)\b",
+    r"\b(?:how old|demographic|what age|which age|the age|age group|how many (?:years|birthdays)|is age|patient old|person old|(?:patient|person)(?:'s|’s) age)\b|^\W*(?:and )?(?:age|years)\b",
     re.IGNORECASE,
 )
 _BARE_YEARS = re.compile(rf"\b(?P<years>{_NUMBER})\b", re.IGNORECASE)
+_TEENS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
+_WRITTEN = _WORDS | {word: place for place, word in enumerate((*_ONES, *_TEENS), start=1)}
+_WRITTEN_SIZE = re.compile(
+    rf"\b(?P<number>{'|'.join(sorted(_WRITTEN, key=len, reverse=True))}|half an?|an?)(?P<half> and a half)?[- ]"
+    r"(?P<unit>millimet(?:re|er)s?|centimet(?:re|er)s?|mm|cm|inch(?:es)?)(?P<late> and a half)?\b(?! (?:safety )?margins?)",
+    re.IGNORECASE,
+)
 _LENGTH = r"(?P<number>\d+(?:[.,]\d+)?)(?:\s?(?:[x×*–-]|by|to)\s?(?P<more>\d+(?:[.,]\d+)?(?:\s?(?:[x×*]|by)\s?\d+(?:[.,]\d+)?)?))?"
 _SIZE = re.compile(
     rf"(?<![\d.,]){_LENGTH}[- ]?(?P<unit>mm|cm|millimet(?:re|er)s?|centimet(?:re|er)s?)(?!\w|[²³2-3])(?! (?:safety )?margins?)",
     re.IGNORECASE,
 )
+_FIGURE = re.compile(r"\d+(?:[.,]\d+)?")
+_MILLIMETRES = {"m": 1.0, "c": 10.0, "i": 25.4}
 _LIMIT = re.compile(
     r"\b(?:\w+er|more|less) than\b[^,]{0,30}$|\bmargins?\b|\bexceed\w*\b[^,]{0,30}$"
     r"|(?<!extends )(?<!extending )(?<!spans )(?<!stretches )\b(?:over|above|below|under|at least|up to|beyond|within|every|by|between)\s+(?:(?:about|roughly|approximately|an?)\s+)?$",
     re.IGNORECASE,
+)
+_ASKS_LIMIT = re.compile(
+    r"\bmargins?\b|\bhow (?:deep|big|large|wide|thick|long) (?:do|can|must|should|may|does an?)\b", re.IGNORECASE
 )
 _AGE_LIMIT = re.compile(
     r"\b(?:before|after|until|under|over|below|above|from|beyond|past|between|by|up to|older than|younger than|at least)(?: the)?\s*$",
@@ -85,10 +97,14 @@ def measured(question: str, answer: str) -> Iterator[Measure]:
 
     Those of a clause about things in general are left open.
     """
-    asked = bool(_ASKS_AGE.search(question))
+    asked, limits = bool(_ASKS_AGE.search(question)), bool(_ASKS_LIMIT.search(question))
     for part in clauses_about(answer, question):
         for measure in _of_clause(answer[part.start : part.end], asked):
-            yield measure._replace(stance="open") if part.generic else measure
+            yield (
+                measure._replace(stance="open")
+                if part.generic or (limits and measure.kind == SIZE and not part.outright)
+                else measure
+            )
 
 
 def _of_clause(clause: str, asked: bool) -> Iterator[Measure]:
@@ -120,8 +136,15 @@ def _years(text: str) -> float:
 
 def _sizes(clause: str) -> Iterator[Measure]:
     for found in _SIZE.finditer(clause):
-        meant = "open" if _LIMIT.search(clause[: found.start()]) else stance(clause, *found.span())
-        factor = 10 if found["unit"].lower().startswith("c") else 1
-        for number in re.findall(r"\d+(?:[.,]\d+)?", f"{found['number']} {found['more'] or ''}"):
-            size = factor * float(number.replace(",", "."))
-            yield Measure(SIZE, size, size, meant, found.group())
+        for number in _FIGURE.findall(f"{found['number']} {found['more'] or ''}"):
+            yield _size(clause, found, float(number.replace(",", ".")))
+    for found in _WRITTEN_SIZE.finditer(clause):
+        word = found["number"].lower()
+        whole = 0.5 if word.startswith("half") else float(_WRITTEN.get(word.replace(" ", "-"), 1))
+        yield _size(clause, found, whole + (0.5 if found["half"] or found["late"] else 0.0))
+
+
+def _size(clause: str, found: re.Match[str], number: float) -> Measure:
+    meant = "open" if _LIMIT.search(clause[: found.start()]) else stance(clause, *found.span())
+    size = number * _MILLIMETRES[found["unit"][0].lower()]
+    return Measure(SIZE, size, size, meant, found.group())

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
+from midefics.grounding.perception import HYPOTHETICAL_VERB, PERCEIVED, SOMEBODY
+
 Stance = Literal["asserted", "denied", "open"]
 
 _BOUNDARY = re.compile(
@@ -17,12 +19,12 @@ _BOUNDARY = re.compile(
     re.IGNORECASE,
 )
 _OPEN = re.compile(
-    r"\b(?:may|might|could|(?<!\bI )(?<!\bwe )(?<!answer )(?<!diagnosis )(?<!impression )(?<!guess )(?<!verdict )(?<!choice )would|should|possibl[ey]|possibilit(?:y|ies)|perhaps|maybe|suspicious|suspicion|suspect\w*|rul(?:e|es|ed|ing) out|"
+    rf"\b(?:may|might|(?<!\bI )(?<!\bwe )(?<!answer )(?<!diagnosis )(?<!impression )(?<!guess )(?<!verdict )(?<!choice ){HYPOTHETICAL_VERB}|(?<!other )(?<!else )than|possibl[ey]|possibilit(?:y|ies)|perhaps|maybe|suspicious|suspicion|suspect\w*|rul(?:e|es|ed|ing) out|"
     r"exclud\w*|if|when(?:ever)?|in case|where (?:an?|there)|any|every|each|whether|unless|once|differential|(?<!is )(?<!are )(?<!was )(?<!I )(?<!we )(?<!been )consider\w*|risks?|concern\w*|usually|often|typically|generally|"
     r"sometimes|in general|commonly|such as|for example|e\.g|protect\w* against|prevent\w*|(?:becom|develop)(?:e|es|ing)?|"
     r"(?:screen\w*|check\w*|watch\w*|look\w*|monitor\w*|examin\w*|search\w*|rest\w*|evaluat\w*|assess\w*) (?:out )?for|turns? into|(?:find|detect|spot|recogni[sz]e|catch) (?:early )?signs of|depends?|uncertain|unclear|cannot (?:say|tell|be)|against|(?:in favou?r|treatment|management|removal|chance|likelihood|incidence|rate) of|treatment for|treated as|\bI considered(?! (?:it|this|the))|reserved for|used for|leads? to|(?:to|helps?) (?:\w+ )?(?:detect|identify|assess|evaluate|visuali[sz]e|spot|find|reveal|diagnose|confirm|differentiate|treat|remove|manage)|warning signs?|hints? at|"
     r"unlike|compared (?:with|to)|in contrast to|instead of|rather than|as opposed to|differ\w* from|distinguish\w*|"
-    r"versus|vs|can(?! (?:be |clearly )*(?:seen|see|recogni\w+|identif\w+|observed?|noted|appreciated|found)))\b",
+    rf"versus|vs|can(?! (?:be |clearly )*(?:seen|see|recogni\w+|identif\w+|observed?|noted|appreciated|found)|{SOMEBODY}{PERCEIVED}))\b",
     re.IGNORECASE,
 )
 _DENIED = re.compile(

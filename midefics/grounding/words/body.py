@@ -8,7 +8,7 @@ SITES = {
     "elbow": r"elbow",
     "finger": r"finger|thumb",
     "wrist": r"wrist|carpal",
-    "hand": r"(?<!other )hand(?! side|-held)",
+    "hand": r"(?<!other )(?<!good )(?<!one )(?<!second )(?<!second-)hand(?!s?[- ](?:side|held|on)|\w* of a)",
     "shoulder": r"shoulder",
     "knee": r"knee|patella",
     "hip": r"(?:hip|femoral head)s?",
@@ -40,7 +40,7 @@ SITES = {
     "back": r"\Aback\Z|(?<=the )back|(?<=his )back|(?<=her )back",
     "torso": r"torso|trunk",
     "palms or soles": r"palms?",
-    "eye": r"eyes?|ocular|retina\w*",
+    "eye": r"(?<!naked )(?<!trained )(?<!my )(?<!keep an )(?<!the )eye(?! out)|(?<=the )eye(?=$|[,.;]| of| is)|ocular|retina\w*",
 }
 REGIONS = {
     "head": ("brain", "skull", "jaw", "face", "eye"),
@@ -70,10 +70,13 @@ DICOM_PARTS = {
     "humerus": ("upper arm",),
 }  # fmt: skip
 
+MURA_PARTS = frozenset(("elbow", "finger", "forearm", "hand", "upper arm", "shoulder", "wrist"))
+"""MURA's kinds of studies, of which each is another: a study of a finger is none of the hand."""
+
 SIDES = {
     "both": r"bilateral(?:ly)?|both sides",
     "left": r"left(?:[- ]sided)?(?! (?:untreated|alone|unattended|behind|as it|in place|over))(?<!is left)(?<!be left)",
-    "right": r"(?<!you are )(?<!you['’]re )(?<!am I )(?<!that['’]s )(?<!quite )(?<!all )right(?:[- ]sided)?(?! (?:word|term|way|call|person|question|track|approach|away|now|answer|to |choice|thing|time|treatment|diagnosis))",
+    "right": r"(?<!you are )(?<!you['’]re )(?<!am I )(?<!that['’]s )(?<!quite )(?<!all )(?<!exactly )right(?:[- ]sided)?(?<!is that right)(?<!that is right)(?<!is this right)(?<!not right)(?<!about right)(?! (?:word|term|way|call|person|question|track|approach|away|now|answer|to |choice|thing|time|treatment|diagnosis))",
 }
 
 SEXES = {

@@ -28,7 +28,7 @@ RADIOLOGY_FINDINGS = {
     "ascites": r"ascites|(?:free |excess )?(?:fluid|blood|pus) (?:in(?:side)?|within|around) the (?:joint|pleura\w*|abdomen|lungs?|chest|pericardium|knee|elbow|shoulder|wrist)|(?:pleural|peritoneal|pericardial|joint) fluid",
     "atelectasis": r"atelecta(?:sis|tic)",
     "emphysema": r"(?:em)physema(?:tous)?",
-    "cardiomegaly": r"cardiomegaly|enlarged (?:heart|cardiac silhouette)|enlargement of the heart",
+    "cardiomegaly": r"cardiomegaly|(?:heart|cardiac silhouette) (?:is|looks|appears|seems) (?:\w+ )?(?:enlarged|too large|large|big)|(?:big|large) heart|enlarged (?:heart|cardiac silhouette)|enlargement of the heart",
     "perforation": r"perforat(?:ion|ed)",
     "obstruction": r"obstruct(?:ion|ed|ing)",
     "lymphadenopathy": r"lymphadenopathy|enlarged lymph nodes?",

@@ -4,7 +4,7 @@ SKIN_FINDINGS = {
     "ulceration": r"ulcerat(?:ion|ed)|ulcers?",
     "pigment network": r"pigment(?:ed)? network|(?:irregular|uneven|mottled|patchy|heterogeneous|atypical) pigmentation|reticular pattern",
     "blue-white veil": r"(?:blue[- ]|blue-?)?whit(?:e|ish) veil",
-    "irregular border": r"irregular(?:ly)?(?: \w+)? (?:borders?|edges?|margins?|outlines?|contours?|shapes?)|(?:borders?|edges?|margins?|outlines?) (?:is|are|looks?|appears?) (?:\w+ )?(?:irregular|uneven|ragged|notched|blurred|jagged)|border irregularity|asymmetr(?:y|ic|ical|ically)",
+    "irregular border": r"irregular(?:ly)?(?: \w+)? (?:borders?|edges?|margins?|outlines?|contours?|shapes?)|(?:borders?|edges?|margins?|outlines?|contours?) (?:(?:is|are|looks?|appears?|seems?) )?(?:\w+ )?(?:irregular|uneven|ragged|notched|blurred|jagged)|border irregularity|asymmetr(?:y|ic|ical|ically)",
     "satellite lesions": r"satellite (?:lesions?|nodules?)",
     "bleeding": r"bleeding|bleeds|oozing|blood crusts?",
     "telangiectasia": r"(?:dilated|dotted|atypical|branching|looped|hairpin|glomerular|linear|polymorphous|prominent) (?:blood )?vessels|telangiectasi\w+|arborizing vessels",

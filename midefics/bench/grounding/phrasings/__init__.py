@@ -11,5 +11,5 @@ from midefics.bench.grounding.phrasings.teaching import TEACHING
 from midefics.bench.grounding.phrasings.terse import TERSE
 from midefics.bench.grounding.phrasings.visit import VISIT
 
-DEVELOPED = (BRIEF, TERSE, CONSULT, TEACHING, ROUNDS, LETTERS)
+DEVELOPED = (BRIEF, TERSE, CONSULT, TEACHING, ROUNDS, LETTERS, VISIT)
 HELD_OUT = (VISIT,)
