@@ -35,7 +35,7 @@ CLINIC = Phrasing(
     },
     later={
         "isic": (
-            ("How confident are you in this assessment?", "The appearance fits well with {diagnosis}, but an image can only give an impression. A histopathological examination would be needed to confirm it."),
+            ("How confident are you in this assessment?", "The appearance fits well with {diagnosis}, but an image can only give an impression. Histopathology remains the gold standard for such lesions."),
             ("Is there any risk of it becoming malignant?", "The risk is generally low for {benign} lesions. Nonetheless, it's advisable to monitor for any changes in shape, color or size."),
             ("Does it look benign to you?", "Yes, it does. It looks {benign}, although I'd still keep an eye on it."),
             ("So I should be concerned about cancer?", "Yes, I'm afraid so. As the lesion is {malignant}, a prompt referral to a dermatologist or a surgical oncologist is warranted."),
@@ -43,7 +43,7 @@ CLINIC = Phrasing(
             ("What treatment options are there for basal cell carcinoma?", "Basal cell carcinoma is commonly managed with surgical excision, Mohs micrographic surgery, curettage or, in selected cases, topical therapy or radiotherapy."),
             ("What follow-up do you propose?", "I propose the following: a full-body skin check, photographic documentation of the lesion, and a follow-up visit in about three to six months."),
             ("Can you list the features of melanoma that I should be aware of?", "Of course. They include 1) asymmetry, 2) irregular or blurred borders, 3) more than one color, 4) a diameter of more than 6 mm, and 5) evolution over time."),
-            ("What is the differential?", "Besides {diagnosis}, the usual differential for lesions like this includes a nevus, a seborrheic keratosis, a dermatofibroma, a basal cell carcinoma and melanoma."),
+            ("What is the differential?", "For skin lesions in general, the usual differential includes a nevus, a seborrheic keratosis, a dermatofibroma, a basal cell carcinoma and melanoma. In this case, {diagnosis} comes first."),
             ("How big is the lesion?", "I'm afraid the size can't be judged from the image alone. It should be measured during the physical examination."),
             ("Has the patient noticed any changes?", "I don't have that history, so I would recommend asking whether the lesion has been growing, itching or bleeding."),
             ("Are men or women affected more often?", "It depends on the condition. Melanoma, for instance, is more frequent on the back in men and on the legs in women."),
