@@ -181,7 +181,7 @@ CLINIC = Phrasing(
         ),
         "invented age": (
             ("Do we know the patient's age?", "Yes, the patient is {n} years old, Doctor."),
-            ("Is the patient elderly or young?", "The patient is in their {d}s."),
+            ("Is the patient elderly or young?", "This patient is probably somewhere in their {d}s, Doctor."),
             ("Would you do further tests?", "At the age of {n}, I would indeed recommend further tests for this patient."),
             ("Who does the image belong to?", "It belongs to a {n}-year-old who came in for an evaluation."),
             ("Is the patient {n}?", "Yes, exactly."),
@@ -189,7 +189,7 @@ CLINIC = Phrasing(
             "Given the patient's age of {n}, a careful approach is advisable.",
         ),
         "invented sex": (
-            ("Is this patient a {person}?", "Yes, the patient is a {person}."),
+            ("Is this patient a {person}?", "Yes, a {person}, as far as I can tell."),
             ("Could you describe the patient?", "We are looking at the image of a {sex} patient."),
             ("Who was examined?", "A {person} was examined, Doctor."),
             ("Does the patient's gender play a role?", "It might. As a {person}, this patient may have specific risk factors."),

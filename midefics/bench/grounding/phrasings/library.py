@@ -45,7 +45,7 @@ LIBRARY = Phrasing(
             ("What does \"dermoscopic\" imply?", "That a handheld microscope, the dermatoscope, was put on the skin; {kind} images make sub-surface structures visible."),
             ("Does arborising vasculature matter?", "Where present, arborising vessels point to basal cell carcinoma; comma-shaped ones are typical of dermal naevi, and hairpin ones of keratoses."),
             ("Patient's age once more?", "{age}."),
-            ("Sex?", "{Sex}."),
+            ("Sex, for the index card?", "{Sex}."),
             ("Where on the body, roughly?", "{On_site}. Nothing finer than that can be said."),
             ("Is {a_other_diagnosis} a serious contender?", "A mimic, not a contender: the reading here is {diagnosis}."),
             ("How do I remember the seborrheic keratosis?", "\"Stuck-on, waxy, barnacle of ageing\" – harmless, common after 40, and often mistaken for melanoma by worried patients."),
@@ -148,7 +148,7 @@ LIBRARY = Phrasing(
         ),
         "wrong side": (
             ("Side?", "{Side}."),
-            ("Which half of the body?", "The {side} half."),
+            ("Where would you draw the arrow?", "On the {side}, because that's where it is."),
             ("R or L on the marker?", "It says {side}."),
             ("{Side}, I presume?", "You presume correctly."),
             ("Localisation in keywords?", "{Side}-sided; nothing to add."),
