@@ -63,6 +63,10 @@ _THIS_IS = re.compile(
 )
 """What stands before a word that says outright what the image is."""
 _IT_IS = re.compile(rf"\b(?:it|that|lesion){_LINK}", re.IGNORECASE)
+_AFFECTED_BEFORE = re.compile(
+    r"\b(?:the|his|her|their|this)\s+(?:affected\s+|injured\s+|patient['’]s\s+)?$|\b(?:affected|injured)\s+$", re.IGNORECASE
+)
+_COMPARED = re.compile(r"\b(?:compar\w*|other|opposite|healthy|unaffected|both|against)\b", re.IGNORECASE)
 _AS_ONE = re.compile(r"^\W*as an?\s+$", re.IGNORECASE)
 _NEXT = re.compile(r"\s+[\w-]+")
 _ADVISABLE = (MODALITY, SITE, SIDE)
@@ -125,7 +129,16 @@ def _said(answer: str, question: str) -> Iterator[Claim]:
                 or (claim.kind in _KNOWN_THINGS and claim.stance == "asserted" and open_things and not identified)
                 or (claim.kind in _ADVISABLE and open_places and not identified)
             )
-            yield claim._replace(stance="open") if left_open else claim
+            if left_open:
+                claim = claim._replace(stance="open")
+            elif claim.kind in (SIDE, SITE, SEX) and claim.stance == "open" and part.outright and _projected(clause, claim):
+                claim = claim._replace(stance="asserted")
+            yield claim
+
+
+def _projected(clause: str, claim: Claim) -> bool:
+    """Whether a place is spoken of as known even by one who only advises: `he should rest the affected left arm`."""
+    return bool(_AFFECTED_BEFORE.search(clause.partition(claim.words)[0])) and not _COMPARED.search(clause)
 
 
 def _identified(clause: str, claim: Claim, general: bool) -> bool:

@@ -28,7 +28,11 @@ _DOSAGES = re.compile(
 _CERTAIN = re.compile(
     r"\b(?:definite(?:ly)?(?! not)|certain(?:ly|ty)?(?! not)|undoubtedly|unquestionably|unequivocal(?:ly)?|conclusive(?:ly)?|indisputabl[ey])\b|\bwithout (?:a |any )?(?:doubt|question)\b"
     r"|\b(?:beyond|no|leaves? no) (?:any |all |a |reasonable |room for )*(?:doubt|question|dispute)\b|\b(?:100|(?:one|a) hundred) ?(?:%|per ?cent\b)|\bdefinitive(?: \w+)? diagnosis\b|\b(?:has|have) been (?:\w+ )?(?:proven|confirmed)|\bfor (?:sure|certain)\b|\b(?:is|are|was|has been|have been) (?:\w+ )?(?:confirmed|proven)\b"
-    r"|\b(?:confirmed|proven) (?:by|as|on|to be|diagnosis)\b|\b(?:histologically|biopsy)[- ](?:confirmed|proven)\b|\bsurely\b|\bguarantee[ds]?\b|\b(?:histolog\w*|biops\w+|patholog\w*|(?:lab|the) tests?) (?:has |have |had )?(?:clearly )?(?:confirm|prov)(?:s|ed|es|en)\b|\b(?:absolutely|completely) (?:sure|certain)\b",
+    r"|\b(?:confirmed|proven) (?:by|as|on|to be|diagnosis)\b|\b(?:histologically|biopsy)[- ](?:confirmed|proven)\b|\bsurely\b|\bguarantee[ds]?\b|\b(?:histolog\w*|biops\w+|patholog\w*|(?:lab|the) tests?) (?:has |have |had )?(?:clearly )?(?:confirm|prov)(?:s|ed|es|en)\b|\b(?:absolutely|completely|entirely|totally|fully|wholly|perfectly|one hundred per ?cent|very|quite) (?:sure|certain|positive|convinced)\b"
+    r"|\bno (?:other )?(?:possibility|way|chance|explanation|alternative|mistaking|mistake)\b|\b(?:cannot|can['’]t|could(?: not|n['’]t)) (?:possibly )?be (?:anything (?:else|but)|wrong|mistaken)\b|\b(?:anything|nothing) else is (?:possible|excluded|impossible|ruled out)\b"
+    r"|\b(?:ruled out|excluded) (?:completely|entirely|altogether)\b|\b(?:completely|entirely) (?:ruled out|excluded)\b|\bdiagnosis is (?:definitive|final|settled|established|proven|a fact)\b|\bunmistakabl[ey]\b|\bdoubtless\b|\birrefutabl[ey]\b|\bindubitabl[ey]\b|\bundisputed\b|\bundoubted\b"
+    r"|\bwith (?:absolute|complete|full|total|utter) (?:certainty|confidence)\b|\brest assured\b|\b(?:I|we) (?:swear|guarantee|can promise|can assure)\b|\b(?:error|mistake) is (?:impossible|excluded|ruled out)\b|\b(?:is|are) (?:a )?(?:proven|established) fact\b"
+    r"|\b(?:biops\w+|histolog\w*|patholog\w*|tests?|laborator\w+|specimen|microscope|surgery|operation)(?:['’]s)? (?:(?!(?:may|might|can|could|would|should|must|will|to|not|needs?|cannot|never|if|before|is|are|without)\b)\w+ ){0,3}(?:confirm|prov|verif|establish|settl)(?:s|ed|es|en|ied)\b",
     re.IGNORECASE,
 )
 _COURTESY = re.compile(r"^\W*(?:certainly|definitely|sure|surely|absolutely)\s*[,.!:–—-]\s*", re.IGNORECASE)

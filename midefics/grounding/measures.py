@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from midefics.grounding.aboutness import clauses_about
+from midefics.grounding.replies import asked as replied
 from midefics.grounding.stance import Stance, clauses, stance
 from midefics.grounding.vocabulary import AGE, SIZE
 
@@ -37,15 +38,23 @@ _STAGES = (
     (re.compile(r"\b(?:a|the|this) (?:\w+ )?(?:child|boy|girl)\b|\bpa?ediatric patient\b", re.IGNORECASE), 0, 17),
     (re.compile(r"\b(?:a|an|the|this) (?:teenager|adolescent|teenage \w+)\b", re.IGNORECASE), 10, 19),
     (
-        re.compile(r"\b(?:a|an|the|this) (?:elderly|old) (?:\w+ )?(?:patient|person|man|woman|adult)\b", re.IGNORECASE),
+        re.compile(
+            r"\b(?:a|an|the|this) (?:elderly|old) (?:\w+ )?(?:patient|person|man|woman|adult|lady|gentleman)\b|\b(?:is|was) (?:elderly|retired)\b|\ba pensioner\b",
+            re.IGNORECASE,
+        ),
         60,
         130,
     ),
+    (re.compile(r"\bmiddle-aged\b", re.IGNORECASE), 35, 65),
+    (re.compile(r"\bsexagenarian\b", re.IGNORECASE), 60, 69),
+    (re.compile(r"\bseptuagenarian\b", re.IGNORECASE), 70, 79),
+    (re.compile(r"\boctogenarian\b", re.IGNORECASE), 80, 89),
 )
 _ASKS_AGE = re.compile(
     r"\b(?:how old|demographic|what age|which age|the age|age group|how many (?:years|birthdays)|is age|patient old|person old|(?:patient|person)(?:'s|’s) age)\b|^\W*(?:and )?(?:age|years)\b",
     re.IGNORECASE,
 )
+_THEN_ONE = re.compile(r",? (?:I|we|you|he|she|this|the (?:patient|man|woman|person))\b", re.IGNORECASE)
 _BARE_YEARS = re.compile(rf"\b(?P<years>{_NUMBER})\b", re.IGNORECASE)
 _TEENS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
 _WRITTEN = _WORDS | {word: place for place, word in enumerate((*_ONES, *_TEENS), start=1)}
@@ -56,7 +65,7 @@ _WRITTEN_SIZE = re.compile(
 )
 _LENGTH = r"(?P<number>\d+(?:[.,]\d+)?)(?:\s?(?:[x×*–-]|by|to)\s?(?P<more>\d+(?:[.,]\d+)?(?:\s?(?:[x×*]|by)\s?\d+(?:[.,]\d+)?)?))?"
 _SIZE = re.compile(
-    rf"(?<![\d.,]){_LENGTH}[- ]?(?P<unit>mm|cm|millimet(?:re|er)s?|centimet(?:re|er)s?)(?!\w|[²³2-3])(?! (?:safety )?margins?)",
+    rf"(?<![\d.,]){_LENGTH}[- ]?(?P<unit>mm|cm|millimet(?:re|er)s?|centimet(?:re|er)s?|inch(?:es)?)(?!\w|[²³2-3])(?! (?:safety )?margins?)",
     re.IGNORECASE,
 )
 _FIGURE = re.compile(r"\d+(?:[.,]\d+)?")
@@ -64,6 +73,10 @@ _MILLIMETRES = {"m": 1.0, "c": 10.0, "i": 25.4}
 _LIMIT = re.compile(
     r"\b(?:\w+er|more|less) than\b[^,]{0,30}$|\bmargins?\b|\bexceed\w*\b[^,]{0,30}$"
     r"|(?<!extends )(?<!extending )(?<!spans )(?<!stretches )\b(?:over|above|below|under|at least|up to|beyond|within|every|by|between)\s+(?:(?:about|roughly|approximately|an?)\s+)?$",
+    re.IGNORECASE,
+)
+_IS_AGED = re.compile(
+    rf"\b(?:patient|person|man|woman|boy|girl|he|she|they)\s+(?:about |around |really )?(?P<years>{_NUMBER})(?: years?)?\W*$",
     re.IGNORECASE,
 )
 _ASKS_LIMIT = re.compile(
@@ -98,6 +111,7 @@ def measured(question: str, answer: str) -> Iterator[Measure]:
     Those of a clause about things in general are left open.
     """
     asked, limits = bool(_ASKS_AGE.search(question)), bool(_ASKS_LIMIT.search(question))
+    yield from _taken_over(question, answer)
     for part in clauses_about(answer, question):
         for measure in _of_clause(answer[part.start : part.end], asked):
             yield (
@@ -105,6 +119,16 @@ def measured(question: str, answer: str) -> Iterator[Measure]:
                 if part.generic or (limits and measure.kind == SIZE and not part.outright)
                 else measure
             )
+
+
+def _taken_over(question: str, answer: str) -> Iterator[Measure]:
+    """`Is he 45?` – `Yes` says that he is."""
+    taken = replied(question, answer)
+    if taken and taken.reply == "asserted" and not taken.absent:
+        yield from (measure for measure in _of_clause(taken.question, asked=False) if measure.stance == "asserted")
+        if found := _IS_AGED.search(taken.question):
+            years = _years(found["years"])
+            yield Measure(AGE, years, years, "asserted", found["years"])
 
 
 def _of_clause(clause: str, asked: bool) -> Iterator[Measure]:
@@ -119,7 +143,7 @@ def _ages(clause: str, asked: bool) -> Iterator[Measure]:
             if found.start("years") not in taken:
                 taken.add(found.start("years"))
                 years = _years(found["years"])
-                meant = "open" if _AGE_LIMIT.search(clause[: found.start()]) else stance(clause, *found.span())
+                meant = "open" if _AGE_LIMIT.search(clause[: found.start()]) else _said(clause, found)
                 yield Measure(AGE, years, years, meant, found.group())
     for found in _DECADE.finditer(clause):
         word = found["decade"].lower()
@@ -128,6 +152,12 @@ def _ages(clause: str, asked: bool) -> Iterator[Measure]:
     for pattern, low, high in _STAGES:
         for found in pattern.finditer(clause):
             yield Measure(AGE, low, high, stance(clause, *found.span()), found.group())
+
+
+def _said(clause: str, found: re.Match[str]) -> Stance:
+    """`At the age of 68, I would …` says the age, whatever comes after."""
+    end = found.end() if _THEN_ONE.match(clause, found.end()) else len(clause)
+    return stance(clause[:end], *found.span())
 
 
 def _years(text: str) -> float:

@@ -7,7 +7,7 @@ and `Is a melanoma dangerous?` asks nothing about the image. `It does`, `exactly
 import re
 from typing import NamedTuple
 
-from midefics.grounding.perception import PERCEIVED
+from midefics.grounding.perception import SEEN_OR_NAMED
 
 _SIGH = r"(?:(?:well|oh|ah|hm+|ok(?:ay)?|hello|unfortunately|sadly|regrettably|fortunately|luckily|thankfully|happily|I['’]m afraid|I (?:think|believe|fear))\W+)*"
 _SUBJECT = r"(?:it|this|that|these|those|they|there|he|she|I|we|you)"
@@ -34,7 +34,7 @@ _NEGATED_VERB = re.compile(
 )
 _POLAR = re.compile(
     rf"{_LEAD}(?:(?:is|are|was|were|does|do|did|has|have|had)\b|(?:it|this|that|there|he|she)(?:['’]s| is| has| shows| looks)|(?:we|you|I) (?:have|see|mean)\b|any\b"
-    rf"|(?:can|could|would|do|did) (?:you|we|one|I){PERCEIVED})(?!.*\bor\b)",
+    rf"|(?:can|could|would|do|did) (?:you|we|one|I){SEEN_OR_NAMED})(?!.*\bor\b)",
     re.IGNORECASE | re.DOTALL,
 )
 _OF_WHAT_MAY_BE = re.compile(

@@ -11,10 +11,13 @@ MODALITIES = {
     "CT": r"(?:hr|ce|cb|md)?ct|comput(?:ed|eri[sz]ed) (?:axial )?tomogra\w+|cat scan",
     "MRI": r"f?mris?|mr|magnetic resonance",
     "ultrasound": r"ultraso(?:und|nic|nogra\w+|nogram)s?|(?:echo|sono)(?:cardio)?gra(?:m|ms|phy|phic)|doppler",
-    "X-ray": r"x[- ]?rays?|radiogra(?:ph|phs|phy|phic|m|ms)|cxr|orthopantomogra\w+|opg",
+    "X-ray": r"x[- ]?rays?|radiogra(?:ph|phs|phy|phic|m|ms)|plain films?|roentgenogra\w+|cxr|orthopantomogra\w+|opg",
     "fundus photography": r"fundus (?:photo\w*|image)|fundosc?opy",
-    "endoscopy": r"(?:endo|colono|gastro|broncho)scop(?:y|ic)|endoscopic",
+    "endoscopy": r"(?:endo|colono|gastro|broncho|laparo|arthro|cysto|colpo)scop(?:y|ic)|endoscopic",
     "microscopy": r"microscop(?:y|ic)|histolog(?:y|ical) (?:slide|image|section)",
+    "thermography": r"thermogra(?:m|phy|phic)",
+    "densitometry": r"dexa|densitometry",
+    "electrography": r"ecg|ekg|electrocardiogra(?:m|phy)|eeg|electroencephalogra(?:m|phy)",
     "photograph": r"(?:clinical|ordinary) (?:photo(?:graph)?|picture|image)|photograph",
 }
 MODALITY_HINTS = {
