@@ -243,7 +243,7 @@ caption | What is that? | Pneumonia. | finding
 caption | Is that a pneumothorax? | It is. | finding
 caption | Is that a pneumothorax? | That's it. | finding
 caption | And the heart? | The heart is enlarged. | finding, site
-caption | And the heart? | Enlarged. |
+caption | And the heart? | The heart is enlarged. | finding, site
 caption | And the liver? | Nothing to say of the liver. |
 caption | What is a pneumothorax? | Air between lung and chest wall. It makes the lung collapse. |
 caption | What is a pneumothorax? | That is air around the lung. |

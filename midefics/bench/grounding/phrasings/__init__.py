@@ -4,12 +4,14 @@ A set that has widened the rules once is a developed one from then on, and a new
 """
 
 from midefics.bench.grounding.phrasings.brief import BRIEF
+from midefics.bench.grounding.phrasings.clinic import CLINIC
 from midefics.bench.grounding.phrasings.consult import CONSULT
 from midefics.bench.grounding.phrasings.letters import LETTERS
+from midefics.bench.grounding.phrasings.library import LIBRARY
 from midefics.bench.grounding.phrasings.rounds import ROUNDS
 from midefics.bench.grounding.phrasings.teaching import TEACHING
 from midefics.bench.grounding.phrasings.terse import TERSE
 from midefics.bench.grounding.phrasings.visit import VISIT
 
-DEVELOPED = (BRIEF, TERSE, CONSULT, TEACHING, ROUNDS, LETTERS, VISIT)
-HELD_OUT = (VISIT,)
+DEVELOPED = (BRIEF, TERSE, CONSULT, TEACHING, ROUNDS, LETTERS, VISIT, CLINIC)
+HELD_OUT = (LIBRARY,)
