@@ -21,7 +21,7 @@ ROWS: dict[str, tuple[str, dict[str, Scalar]]] = {
         {"caption": "Chest CT of a 62-year-old woman: a 3 cm nodule in the left lung, no effusion; the right lung is clear."},
     ),
 }  # fmt: skip
-SAID = """
+SAID = r"""
 nevus | Can we drop melanoma from the list? | Yes, that has been dropped. |
 nevus | Is melanoma ruled out? | Yes. |
 nevus | Has a melanoma been excluded? | Yes, it has. |
@@ -109,16 +109,12 @@ nevus | How large is it? | It is four millimetres wide. |
 nevus | What sex is the patient? | Female. | sex
 nevus | Who came in? | A lady came in with this spot. | sex
 nevus | Who is this? | It's a woman's leg. | sex
-nevus | How will he sleep? | He should sleep well. |
-nevus | Is the man well? | Yes, he is well. |
 nevus | Is it the left leg? | Yes. | side
 nevus | Is it the left leg? | No, the right one. | side
 nevus | Which leg is it? | The left. | side
 nevus | Left or right? | Left. | side
 nevus | Am I right? | Yes, you are right. |
 nevus | Is that right? | That's right, it is a nevus. |
-nevus | Is there anything left to do? | There is little left to do. |
-nevus | Do you see moles? | Yes, moles. |
 nevus | What are the lesions? | Melanomas. | diagnosis
 nevus | What are the lesions? | Basal cell carcinomas. | diagnosis
 nevus | Which technique? | An x-ray film. | modality
@@ -146,8 +142,6 @@ nevus | Suppose it were a melanoma? | Then the surgeon would take it out with a 
 nevus | My aunt had a melanoma. Is mine one? | No, yours is a nevus. |
 nevus | My friend says it's a melanoma. | Your friend is wrong: it's a nevus. |
 nevus | Some say it's a melanoma. And you? | I disagree; to me it is a nevus. |
-nevus | Some say it's a nevus. And you? | I disagree; to me it is a melanoma. | diagnosis
-nevus | Name the entity. | Dermatofibroma. | diagnosis
 nevus | One word? | Malignant. | malignancy
 nevus | Good or bad? | Bad: cancer. | malignancy
 nevus | Is it cancer? | I'm afraid so. | malignancy
@@ -159,7 +153,6 @@ nevus | Is this lesion harmless? | No. | malignancy
 nevus | Is this lesion harmless? | Far from it. | malignancy
 nevus | Is it benign, doctor? | Sadly no. | malignancy
 nevus | Is it benign? | It isn't. | malignancy
-nevus | Is cancer curable? | Many cancers are curable if found early. |
 nevus | What does malignant mean? | It means that cells invade other tissue. |
 nevus | What does benign mean? | A benign growth does not spread. |
 nevus | Is benign the same as harmless? | Benign lesions are usually harmless. |
@@ -168,9 +161,7 @@ nevus | How is melanoma staged? | By its thickness: a tumour under 1 mm has a go
 nevus | How deep do needles go? | About 5 mm. |
 nevus | What margin will be taken? | Two millimetres around a nevus is enough. |
 nevus | What is the survival? | More than 90% live for five years. |
-nevus | What should the patient wear? | A hat that shades the face and neck, and long sleeves over the arms. |
 nevus | Does sun harm the skin? | Yes; the face, the ears and the hands get most of it. |
-nevus | Where else should he check? | The back, the scalp and the soles are easily overlooked. |
 nevus | Can moles occur on the back? | Yes, anywhere, the back included. |
 nevus | Where do melanomas occur in men? | In men, on the back; in women, on the legs. |
 nevus | What did you call it again? | I called it a melanoma. | diagnosis
@@ -179,12 +170,46 @@ nevus | Anything else? | A blue-white veil can be appreciated. | finding
 nevus | Anything else? | Note the blue-white veil. | finding
 nevus | Tell me about the surface. | It bears scales. | finding
 nevus | Tell me about the surface. | Scaly and ulcerated. | finding
-nevus | Why do lesions bleed? | Because their vessels are fragile. |
 nevus | Why is it called a nevus? | The word is Latin for birthmark. |
 nevus | Would freezing work? | Freezing works for warts and actinic keratoses, not for nevi. |
 nevus | Would cream help? | Creams treat eczema or psoriasis, but they don't remove a nevus. |
 nevus | Is he at risk? | Someone with many moles, a family history or sunburns has a higher risk. |
 nevus | What did they do? | They did a biopsy, and it showed a melanoma. | diagnosis
+nevus | Give the case in keywords. | **Sex:** female. | sex
+nevus | Give the case in keywords. | - Gender: female\n- dermoscopy | sex
+nevus | A few lines, please. | 1. Nevus 2. Side: left | side
+nevus | A few lines, please. | **Diagnosis:** melanoma **Site:** leg | diagnosis
+nevus | A few lines, please. | **Diagnosis:** nevus **Site:** leg |
+nevus | Female patient? | Yes. | sex
+nevus | Female patient? | No, male. |
+nevus | Arm, I presume? | Correct. | site
+nevus | Leg, I take it? | You presume correctly. |
+nevus | An ulcer – yes or no? | Yes. | finding
+nevus | Not malignant, then? | Right, not malignant. |
+nevus | Benign or malignant? | The latter. | malignancy
+nevus | Benign or malignant? | The former. |
+nevus | A nevus or a melanoma? | The second one. | diagnosis
+nevus | Is he 60? | Yes. | age
+nevus | Is he 45? | Yes. |
+nevus | Any room for doubt? | None. | certainty
+nevus | Are you sure? | Absolutely. | certainty
+nevus | Are you sure? | As sure as one can be without a biopsy. |
+nevus | Synonyms of lentigo? | Liver spot, age spot, solar lentigo. |
+nevus | Which checks are there? | Total body photographs, dermoscopy and, in doubt, a biopsy. |
+nevus | What do you do with a large mole? | Under 6 mm nothing; 6 to 10 mm, a picture every year. |
+nevus | Is sunscreen enough? | Use a hat as well. By the way, the patient's left is the affected side. | side
+nevus | Why do moles fade? | Moles fade with age. This is on the right, in case you hadn't noticed. | side
+nevus | Where would you point? | To the left, because that's where it is. | side
+nevus | How would you title it? | "An MRI scan". | modality
+nevus | What speaks for it? | Mainly the ulcer, which the picture clearly shows. | finding
+nevus | Will it need surgery? | Surgery plays a minor role in nevi nowadays. |
+nevus | Is it a melanoma? | I would consider a melanoma less likely here. |
+nevus | Is it a melanoma? | A melanoma fits the picture best. | diagnosis
+nevus | Any thoughts? | What a nice example of a melanoma. | diagnosis
+nevus | Could you tell me the place? | Certainly. The place is the patient's back. | site
+nevus | What next? | He should rest the affected left leg. | side
+nevus | What next? | Since we only have a CT scan to go by, more images may help. | modality
+abnormal | Pitfalls? | Tip: in a child with a fall, think of a fracture of the elbow. |
 abnormal | Is there a break? | Yes, there is a fracture. | finding
 abnormal | What might it be? | A fracture, hardware or arthritis. |
 abnormal | Does abnormal mean broken? | Not always. It may be arthritis, an implant or an old injury. |
@@ -192,7 +217,6 @@ abnormal | Does abnormal mean broken? | No, hardware and arthritis count as abno
 abnormal | Can a fracture be missed? | Yes, hairline fractures are missed at times. |
 abnormal | Is a cast needed for every fracture? | No, some fractures need only a splint. |
 abnormal | How do fractures heal? | Bone forms a callus within weeks. |
-abnormal | Is it okay? | No, it's abnormal. |
 abnormal | Is it okay? | Everything is normal. | normality
 abnormal | Is it normal? | Yes. | normality
 abnormal | Is it normal? | It's fine. |
@@ -210,12 +234,9 @@ abnormal | What was used? | They used ultrasound. | modality
 abnormal | Would MRI add anything? | MRI adds detail about ligaments and cartilage. |
 abnormal | Is X-ray harmful? | The dose of a wrist X-ray is tiny, about a day of natural background. |
 abnormal | Do children break wrists? | Yes, children often fall on the hand and break the radius. |
-abnormal | What does an X-ray of a child show? | Growth plates, which are not fractures. |
-abnormal | Why two views? | A fracture may hide in one view. |
 abnormal | Is rest enough? | For a sprain, rest is enough; a fracture needs a cast. |
 abnormal | Is a dislocation worse? | A dislocation hurts more than a sprain. |
 abnormal | Could you explain osteoporosis? | Bones lose mass, and a fall may cause a fracture. |
-abnormal | Who reads the film? | A radiologist. |
 finger | What is it? | An X-ray of the hand. | site
 finger | What is it? | An X-ray of a finger. |
 finger | Which limb? | It belongs to the upper limb. |
@@ -244,7 +265,6 @@ caption | Is that a pneumothorax? | It is. | finding
 caption | Is that a pneumothorax? | That's it. | finding
 caption | And the heart? | The heart is enlarged. | finding, site
 caption | And the heart? | The heart is enlarged. | finding, site
-caption | And the liver? | Nothing to say of the liver. |
 caption | What is a pneumothorax? | Air between lung and chest wall. It makes the lung collapse. |
 caption | What is a pneumothorax? | That is air around the lung. |
 caption | What is a nodule? | That is a small round shadow; larger ones are called masses. |
@@ -273,4 +293,4 @@ CASES = [tuple(part.strip() for part in line.split("|")) for line in SAID.strip(
 @pytest.mark.parametrize(("row", "question", "answer", "expected"), CASES)
 def test_an_answer_is_understood(row: str, question: str, answer: str, expected: str) -> None:
     name, metadata = ROWS[row]
-    assert kinds(problems(name, metadata, [Turn(question=question, answer=answer)])) == expected
+    assert kinds(problems(name, metadata, [Turn(question=question, answer=answer.replace("\\n", "\n"))])) == expected

@@ -29,8 +29,10 @@ _STRONG = re.compile(
     r"|\bI (?:can |do |also |would |could |only |just |still |even |must |will |\w+ly )*(?:see|note|notice|observe|find|measure|write|class|classify|grade|rate|file|sign|label|name|describe|diagnose|suspect(?! it may)|think|believe|read|consider|call|say|recogni[sz]e|make out|estimate|judge|detect|identify|am looking|am struck|have found|spot|spotted|got|measured|found|saw|noticed|put|lean|go (?:for|with))\b"
     r"|\b(?:the|your) (?:[\w-]+ ){0,2}(?:image|picture|photo(?:graph)?|figure|radiograph|film|x-?ray|scan)s? (?:(?:\w+ly|also|does|do) )*(?:show|display|demonstrate|reveal|shows|displays|depicts|demonstrates|reveals|is|was|leaves|features|contains|has)\b"
     r"|(?:^\W*|\bthat )(?:the|your) (?:[\w-]+ ){0,2}(?:changes?|lesion|finding|trouble|problem|abnormality|spot|mass|mole|growth|film|study) (?:is|was|has|sits|lies|measures|extends|appears|looks|reads|turns out|turned out|proves|proved|seems)\b"
+    r"|\bwhere (?:it|he|she|the patient) (?:is|lies|sits|was|has it)\b|\bthe patient['’]s (?:left|right)\b|\bin case you (?:had|did|missed)|\bcome to think of it\b|\bby the way\b|\bif you look (?:closely|carefully)\b|^\W*(?:picture|imagine|don['’]t (?:miss|overlook|forget|ignore)) (?:the|that|this|an?|the \w+)\b"
     r"|\b(?:the|his|her|their) affected\b|\bwhere (?:the|this|his|her) (?:\w+ )?(?:problem|trouble|lesion|finding|abnormality|spot|damage|change|injury|fracture|pain)s? (?:is|lies|sits|are)\b"
     r"|\b(?:fits?|fit in with|match(?:es)?|explains?) (?:the|this|these) (?:\w+ )?(?:picture|image|pattern|finding|feature|appearance|change)s?\b"
+    r"|^\W*what an? (?:[\w-]+ ){0,3}(?:example|specimen|case|instance|picture|image)\b|^\W*the (?:sex|gender|age|side|laterality|site|location|body part|part|region|technique|modality|behaviou?r|reading|impression|diagnosis|category|finding|subject|size|diameter|verdict|conclusion|nature|assessment) is\b(?! (?:usually|often|made|based|the|not))"
     r"|\bthank(?:s| you) for\b|\bI have (?:\w+ )?(?:entered|written|noted|recorded|called|labelled)\b|\bconfronted with\b"
     rf"|\b(?:it|this|that) (?:is|was) (?:an?|the) (?:[\w-]+ ){{0,2}}?(?:images?|pictures?|photo(?:graph)?s?|figure|radiographs?|films?|scans?)\b"
     r"|\bI['’](?:d|ve|m) (?:say|call|put|read|write|class\w*|grade|rate|file|label|name|describe|diagnose|estimate|go (?:for|with)|found|seen|got|measured|looking at|seeing)\b|\bstruck by\b"
@@ -62,7 +64,7 @@ _THERE = re.compile(
 )
 _KIND = re.compile(
     r"^\W*(?:(?:yes|no|well|but|and|so|since|because|as|while|although|though)\W+){0,3}(?:(?!(?:the|this|that|these|those|its?|there|here|i|we|you|he|she|his|her|our|your)\b)[\w'’-]+,?\s+){0,5}?"
-    r"(?:[\w-]+(?:[^s\W]s|nevi|ses)\s+(?:\w+ly\s+)?(?:are|were|have|do|can|may|look|appear|tend|grow|need|occur|arise|develop|come|show|include|heal|often)|an? (?:[\w-]+\s+){1,4}?(?:is|can|has|may|grows|looks|needs|occurs|arises|starts|means)\s+(?:an?|not|often|usually|the|any|one))\b",
+    r"(?:[\w-]+(?:[^s\W]s|nevi|ses)\s+(?:\w+ly\s+)?(?:are|were|have|do|can|may|look|appear|tend|grow|need|occur|arise|develop|come|show|include|heal|hurt|pass|resolve|stay|lead|cause|make|refill|regrow|often)|an? (?:[\w-]+\s+){1,4}?(?:is|can|has|may|grows|looks|needs|occurs|arises|starts|means)\s+(?:an?|not|often|usually|the|any|one))\b",
     re.IGNORECASE,
 )
 """A subject that is a whole kind of things: `nevi are …`, `a melanoma is a …`."""
@@ -79,16 +81,16 @@ _VERB = re.compile(
 _GENERAL = re.compile(
     r"\b(?:typically|usually|often|generally|commonly|normally|frequently|rarely|sometimes|occasionally|in general|in most|in many|in some|in rare|most (?:people|patients|cases|often|of them)|(?<!the )(?:most|many) (?!likely|probabl|striking)(?:\w+ ){0,2}?(?:\w+[^s\Wi]s|nevi|keratoses)\b|(?:^\W*|\b(?:and|but|though|while|whereas|so|because|although)\s+)(?:some|most|many|others|few)(?: of (?:them|these|those))? (?=(?:are|have|do|can|may|will|reach|grow|look|need|never|go|turn|come|stay|heal|vanish|disappear|remain)\b)|many (?:people|patients|cases|of them)|"
     r"(?:some|other|such|certain|these types of) (?:people|patients|lesions|cases|conditions|things|tumou?rs|growths)|people|doctors|dermatologists|surgeons|clinicians|physicians|patients|adults|children|incidence|(?:more|most|less) (?:common|frequent)|"
-    r"known (?:for|to|as)|^\W*(?:an?|every) (?:\w+ )?(?:doctor|surgeon|dermatologist|radiologist|physician|pathologist|clinician|nurse|technician|needle|biopsy|patient with|person with|child with)\b(?! (?:has|have|took|did|made|saw|found|was|is|of|in the image|at hand))|classic\w*|textbooks?|by definition|as a rule|hardly ever|mostly|mainly|exceedingly|(?:a|one) (?:type|form|kind|sort) of|risk factors?|gold standard|test of choice|mainstay|worldwide|nowadays|these days|plays? (?:an? |only )*(?:\w+ )?(?:role|part)|every year|"
+    r"known (?:for|to|as)|^\W*(?:general )?(?:rule|pearl|pitfall|tip|mnemonic)s?(?: of thumb)?\W*$|^\W*(?:an?|every) (?:\w+ )?(?:doctor|surgeon|dermatologist|radiologist|physician|pathologist|clinician|nurse|technician|needle|biopsy|patient with|person with|child with)\b(?! (?:has|have|took|did|made|saw|found|was|is|of|in the image|at hand))|classic\w*|textbooks|by definition|as a rule|hardly ever|mostly|mainly|exceedingly|(?:a|one) (?:type|form|kind|sort) of|risk factors?|gold standard|test of choice|mainstay|worldwide|nowadays|these days|plays? (?:an? |only )*(?:\w+ )?(?:role|part)|every year|"
     r"such (?!as (?:this|that|the one)\b)(?:an? )?\w+|for (?:example|instance)|like (?:these|those)|of this (?:kind|type|sort))\b",
     re.IGNORECASE,
 )
 """Words of general knowledge, which a subject that is merely known does not outweigh."""
 _GENERAL_QUESTION = re.compile(
-    rf"\b(?:typical\w*|usual\w*|common\w*|general\w*|normally|often|such (?:an? )?\w+|like (?:this|that|these)|of this (?:kind|type|sort)|people|patients|children|(?<!did the )(?<!have the )(?<!did )(?:doctors|dermatologists?|radiologists|surgeons|clinicians|physicians|pathologists?)|(?:does|should|can|could|would|if|do) one(?!{PERCEIVED})|(?:\w+ )?(?:rule|criteria|criterion|checklist|acronym)|(?<!two )(?<!both )books|literature|guidelines|research|evidence|"
+    rf"\b(?:typical\w*|usual\w*|common\w*|general\w*|normally|often|such (?:an? )?\w+|like (?:this|that|these)|of this (?:kind|type|sort)|people|patients|children|(?<!did the )(?<!have the )(?<!did )(?:doctors|dermatologists?|radiologists|surgeons|clinicians|physicians|pathologists?)|(?:does|should|can|could|would|if|do) one(?!{PERCEIVED})|(?:\w+ )?(?:rule|criteria|criterion|acronym)|(?<!two )(?<!both )books|literature|guidelines|research|evidence|"
     r"what causes?|causes?|reasons?|advantages?|limit\w*|benefits?|differences?|differ|factors?|risks?|prevent\w*|treat(?:ed|ment|ments)?|therap\w+|manage\w*|prognosis|outlook|symptoms?|complications?|meaning|mean|refer to|stand for|"
     r"recommend\w*|advi[cs]e|next(?! to)|steps?|follow-?up|tests?|worr\w+|concern\w*|explain .* to|tell (?:the|my|a) (?:patient|family)|reassure|options?|alternatives?|differential|mimic|alike|similar|suspicious|warning|look (?:out )?for|learn more|in theory|good for|purpose|history|"
-    rf"what if|^\W*will\b|^\W*(?:and |so )?how (?:is|are|does|do|can|could) (?!the\b|this|that|it\b|these|those|your?\b|his|her|our|its|I\b|we\b|he\b|she\b|they\b|my\b|one\b)|(?:what|which|list|name|tell|explain|describe|about)\b[^?]*\b(?:features?|signs?|characteristics?|hallmarks?|properties|stages?|types?|kinds?|forms?|subtypes?|definition|appearance|origin|incidence) of (?!the\b|this|that|it\b|your|his|her|our|what|my|these|those|images?\b|pictures?\b|stud|scan|exam|techni|modal|imaging|photo)\w+|should (?:we|I|he|she|they)(?!{PERCEIVED})|shall (?:we|I)|how would(?!{SOMEBODY}{PERCEIVED})|how (?:does|do|can|could|is) an?|when would|when should|would you (?:operate|treat|biopsy|remove|like)|worthwhile|avoid|thanks?|thank you|compare|in plain words|confident|replace|dangerous to|survival|red flags?|genetics?|lab(?:oratory)?|blood|go home|which specialist|lymph nodes|follow)\b",
+    rf"what if|\bneeds?\b|\brequires?\b|\bwarrants?\b|synonyms?|pearls?|pitfalls?|ladder|mnemonic|lifetime|sun protection|trivia|\w+ sign(?=\?)|staging|grading|epidemiology|pathogenesis|a?etiology|systematic approach|words of comfort|(?:what|how) (?:do|would|should|does) (?:you|we|I|one) (?:do|treat|manage|handle|grade|stage|remember|prevent|distinguish|follow|deal|recogni[sz]e)\b|^\W*will\b|^\W*(?:and |so )?how (?:is|are|does|do|can|could) (?!the\b|this|that|it\b|these|those|your?\b|his|her|our|its|I\b|we\b|he\b|she\b|they\b|my\b|one\b)|(?:what|which|list|name|tell|explain|describe|about)\b[^?]*\b(?:features?|signs?|characteristics?|hallmarks?|properties|stages?|types?|kinds?|forms?|subtypes?|definition|appearance|origin|incidence) of (?!the\b|this|that|it\b|your|his|her|our|what|my|these|those|images?\b|pictures?\b|stud|scan|exam|techni|modal|imaging|photo)\w+|should (?:we|I|he|she|they)(?!{PERCEIVED})|shall (?:we|I)|how would(?!{SOMEBODY}{PERCEIVED})|how (?:does|do|can|could|is) an?|when would|when should|would you (?:operate|treat|biopsy|remove|like)|worthwhile|avoid|thanks?|thank you|compare|in plain words|confident|replace|dangerous to|survival|red flags?|genetics?|lab(?:oratory)?|blood|go home|which specialist|lymph nodes|follow)\b",
     re.IGNORECASE,
 )
 _CASE_QUESTION = re.compile(
@@ -100,10 +102,14 @@ _CASE_QUESTION = re.compile(
 
 
 _BACK = re.compile(
-    r"^\W*(?:which|(?:since|because|as|and|for) (?:that|this)(?:['’]s| is) (?:where|what|how)|as (?:you|we|one|I|the|this|is|can|shown|seen))\b",
+    rf"^\W*(?:(?:this|that) {_THING}\W*$|(?:which|(?:since|because|as|and|for) (?:that|this)(?:['’]s| is) (?:where|what|how)|as (?:you|we|one|I|the|this|is|can|shown|seen))\b)",
     re.IGNORECASE,
 )
 """What ties the clause before it as well: `the right side, since that is where it sits`."""
+
+
+_AS_HERE = re.compile(r"\bas here\b|\bin (?:this|our) (?:image|picture|case|patient|scan|film|figure)\b", re.IGNORECASE)
+"""What outweighs words of general knowledge: `a classic picture, as here`."""
 
 
 class Clause(NamedTuple):
@@ -136,7 +142,7 @@ def clauses_about(answer: str, question: str) -> tuple[Clause, ...]:
     for start, end in clauses(answer):
         clause = answer[start:end]
         generic = bool(_GENERAL.search(clause))
-        outright = not generic and bool(_STRONG.search(clause))
+        outright = bool(_STRONG.search(clause)) and (not generic or bool(_AS_HERE.search(clause)))
         if outright and found and _BACK.match(clause):
             found[-1] = found[-1]._replace(ours=True, outright=True, generic=False)
         ours = outright or _is_ours(clause, ours, general)

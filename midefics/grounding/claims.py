@@ -28,7 +28,7 @@ from midefics.grounding.vocabulary import (
 
 _ADVICE = re.compile(
     rf"\b(?:{HYPOTHETICAL_VERB}|recommend\w*|advis\w*|advice|suggest\w*|next(?! to)|follow-?up|further|additional|repeat\w*|order\w*|"
-    r"request\w*|plan\w*|needs?|needed|help\w*|useful|must|has to|have to|compar\w*|sometimes|usually|often|clothing|sunscreen|check|keep|avoid)\b",
+    r"request\w*|plan\w*|needs?|needed|help\w*|useful|must|has to|have to|compar\w*|sometimes|usually|often|clothing|sunscreen|(?<!\w )(?:use|choose|take|try|get|ask for|prefer|book)|check|keep|avoid)\b",
     re.IGNORECASE,
 )
 """A clause with such a word speaks of what to do: of other images, and other parts of the body."""
@@ -64,9 +64,11 @@ _THIS_IS = re.compile(
 """What stands before a word that says outright what the image is."""
 _IT_IS = re.compile(rf"\b(?:it|that|lesion){_LINK}", re.IGNORECASE)
 _AFFECTED_BEFORE = re.compile(
-    r"\b(?:the|his|her|their|this)\s+(?:affected\s+|injured\s+|patient['’]s\s+)?$|\b(?:affected|injured)\s+$", re.IGNORECASE
+    r"\b(?:the|his|her|their|this)\s+(?:affected\s+|injured\s+|patient['’]s\s+)?$|\b(?:affected|injured)\s+$",
+    re.IGNORECASE,
 )
 _COMPARED = re.compile(r"\b(?:compar\w*|other|opposite|healthy|unaffected|both|against)\b", re.IGNORECASE)
+_ORDINAL = re.compile(r"^\W*(?:the )?(?P<place>first|former|second|latter|last)(?: one)?(?=\W*$|[.,;!])", re.IGNORECASE)
 _AS_ONE = re.compile(r"^\W*as an?\s+$", re.IGNORECASE)
 _NEXT = re.compile(r"\s+[\w-]+")
 _ADVISABLE = (MODALITY, SITE, SIDE)
@@ -131,7 +133,12 @@ def _said(answer: str, question: str) -> Iterator[Claim]:
             )
             if left_open:
                 claim = claim._replace(stance="open")
-            elif claim.kind in (SIDE, SITE, SEX) and claim.stance == "open" and part.outright and _projected(clause, claim):
+            elif (
+                claim.kind in (SIDE, SITE, SEX)
+                and claim.stance == "open"
+                and part.outright
+                and _projected(clause, claim)
+            ):
                 claim = claim._replace(stance="asserted")
             yield claim
 
@@ -151,7 +158,8 @@ def _identified(clause: str, claim: Claim, general: bool) -> bool:
 
 def answered(question: str, answer: str) -> Iterator[Claim]:
     """What an answer says, with what a yes or no takes over from its question."""
-    yield from _said(without_yes_or_no(answer), question)
+    yield from _said(without_yes_or_no(answer, question), question)
+    yield from _chosen(question, answer)
     if (taken := asked(question, answer)) and taken.reply:
         named = [
             claim
@@ -159,6 +167,17 @@ def answered(question: str, answer: str) -> Iterator[Claim]:
             if (claim.stance == "asserted" or taken.absent) and not _of_the_kind(taken.question, claim)
         ]
         yield from named if taken.reply == "asserted" and not taken.absent else _replied(taken, named)
+
+
+def _chosen(question: str, answer: str) -> Iterator[Claim]:
+    """Which of two it is, as in `the latter`."""
+    if not (found := _ORDINAL.match(answer)) or " or " not in question:
+        return
+    named = list(claims(question))
+    for kind in WORDS:
+        offered = sorted((claim for claim in named if claim.kind == kind), key=lambda claim: question.find(claim.words))
+        if len({claim.value for claim in offered}) == 2:
+            yield offered[0 if found["place"].lower() in ("first", "former") else -1]._replace(stance="asserted")
 
 
 def _of_the_kind(question: str, claim: Claim) -> bool:

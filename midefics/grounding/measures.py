@@ -21,6 +21,7 @@ _AGES = (
         rf"\b(?:aged|age (?:of|is|was)(?: about| around| approximately)?|at age|age:|(?:adult|patient|person|individual|man|woman|someone|male|female) of(?: about| around)?)\s+(?P<years>{_NUMBER})\b(?! ?[%m])",
         re.IGNORECASE,
     ),
+    re.compile(rf"^\W*at\s+(?P<years>{_NUMBER})\W*(?:$|(?:this|the|he|she)\b)", re.IGNORECASE),
     re.compile(rf"^\W*(?P<years>{_NUMBER})\s+(?:years|yrs)\W*$", re.IGNORECASE),
     re.compile(rf"\b(?:turned|turning|nearly|almost)\s+(?P<years>{_NUMBER})\b(?! ?[%m])", re.IGNORECASE),
     re.compile(
@@ -76,9 +77,14 @@ _LIMIT = re.compile(
     re.IGNORECASE,
 )
 _IS_AGED = re.compile(
-    rf"\b(?:patient|person|man|woman|boy|girl|he|she|they)\s+(?:about |around |really )?(?P<years>{_NUMBER})(?: years?)?\W*$",
+    rf"\bis (?P<right>{_NUMBER}) the (?:right|correct|true|patient['’]s) age\b|\b(?:patient|person|man|woman|boy|girl|he|she|they)\s+(?:about |around |really )?(?P<years>{_NUMBER})(?: years?)?\W*$",
     re.IGNORECASE,
 )
+_ANAPHOR = re.compile(
+    r"\b(?:it|its|he|she|his|her|this|these|there|here|I|we|the (?:patient|person|lesion|man|woman|size|diameter|age|length|width))\b|['’]s\b",
+    re.IGNORECASE,
+)
+"""What in a clause may take up the case."""
 _ASKS_LIMIT = re.compile(
     r"\bmargins?\b|\bhow (?:deep|big|large|wide|thick|long) (?:do|can|must|should|may|does an?)\b", re.IGNORECASE
 )
@@ -113,12 +119,11 @@ def measured(question: str, answer: str) -> Iterator[Measure]:
     asked, limits = bool(_ASKS_AGE.search(question)), bool(_ASKS_LIMIT.search(question))
     yield from _taken_over(question, answer)
     for part in clauses_about(answer, question):
+        told = _ANAPHOR.search(answer[part.start : part.end + len(", it is")])
         for measure in _of_clause(answer[part.start : part.end], asked):
-            yield (
-                measure._replace(stance="open")
-                if part.generic or (limits and measure.kind == SIZE and not part.outright)
-                else measure
-            )
+            general = part.generic or (limits and measure.kind == SIZE and not part.outright)
+            loose = not part.ours and not told and (measure.kind == SIZE or measure.low == 0)
+            yield measure._replace(stance="open") if general or loose else measure
 
 
 def _taken_over(question: str, answer: str) -> Iterator[Measure]:
@@ -127,8 +132,8 @@ def _taken_over(question: str, answer: str) -> Iterator[Measure]:
     if taken and taken.reply == "asserted" and not taken.absent:
         yield from (measure for measure in _of_clause(taken.question, asked=False) if measure.stance == "asserted")
         if found := _IS_AGED.search(taken.question):
-            years = _years(found["years"])
-            yield Measure(AGE, years, years, "asserted", found["years"])
+            words = found["years"] or found["right"]
+            yield Measure(AGE, _years(words), _years(words), "asserted", words)
 
 
 def _of_clause(clause: str, asked: bool) -> Iterator[Measure]:

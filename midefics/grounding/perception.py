@@ -6,7 +6,7 @@ _NAME = (
     r"call|called|class|classed|classif(?:y|ied)|labell?(?:ed)?|rated?|graded?|(?<!be )considered?|regard(?:ed)?|diagnosed?|judged?|file|filed|"
     r"put|placed?|located?|conclude|identif(?:y|ied)|favou?r|say|said|nam(?:e|ed)|read|estimated?"
 )
-_TELL = r"describe|described|point (?:at|to)|tell|explain|show|list|interpret|confirm|specify|clarify|mind|remind|let me know|write|record|recorded|enter|entered|note|noted|focus|concentrate"
+_TELL = r"describe|described|point (?:at|to)|tell|explain|show|list|interpret|confirm|specify|clarify|mind|remind|let me know|write|record|recorded|enter|entered|note|noted|caption|phrase|word|title|summari[sz]e|focus|concentrate"
 PERCEIVED = rf"{_ADVERBS} (?:{_SEE}|{_NAME}|{_TELL})\b"
 """`should see`, `would most likely call`, `could kindly tell`."""
 SEEN_OR_NAMED = rf"{_ADVERBS} (?:{_SEE}|{_NAME})\b"

@@ -14,7 +14,7 @@ _SUBJECT = r"(?:it|this|that|these|those|they|there|he|she|I|we|you)"
 _AUXILIARY = r"(?:is|are|was|were|does|do|did|has|have|had|can|would)"
 _ENDS = r"(?=\s*[,.;:!–—-]|\W*$)"
 _YES = re.compile(
-    rf"^\W*{_SIGH}(?:(?:yes|yeah|yep|correct|indeed|right|exactly|precisely|quite so|true|absolutely|agreed)\b|(?:of course|sure|so|(?:I )?think so|so it (?:is|does)|you are right){_ENDS}"
+    rf"^\W*{_SIGH}(?:(?:yes|yeah|yep|correct|indeed|right|exactly|precisely|quite so|true|absolutely|agreed)\b|(?:of course|sure|so|(?:I )?think so|so it (?:is|does)|you(?:['’]re| are) right|you (?:presume|suppose|assume|guess) (?:right|correct)ly?){_ENDS}"
     rf"|(?:it|that|this)(?:['’]s| is) (?:right|correct|so|true|it){_ENDS}|{_SUBJECT} {_AUXILIARY}(?: so| indeed)?{_ENDS})(?!\W+(?:it |this |that )?(?:may|might|could|can|possibly|perhaps)\b)",
     re.IGNORECASE,
 )
@@ -23,9 +23,11 @@ _NO = re.compile(
     rf"|{_SUBJECT} {_AUXILIARY}(?: not|n['’]t)(?: any| one)?{_ENDS}|cannot{_ENDS})",
     re.IGNORECASE,
 )
-_LEADING = re.compile(r"^\W*(?:yes|no|nope|none)\s*(?:[,.;:–—-]\s*|$)", re.IGNORECASE)
+_LEADING = re.compile(r"^\W*(?:yes|no|nope|none|nothing|neither|never)\s*(?:[,.;:–—-]\s*|$)", re.IGNORECASE)
+_RIGHT = re.compile(r"^\W*right(?:\s*[,.;:!]|\s[–—-])\s*", re.IGNORECASE)
+_ABOUT_SIDES = re.compile(r"\b(?:left|right|sides?|where|which|lateral\w*)\b", re.IGNORECASE)
 _TAG = re.compile(
-    rf",\s*(?:(?:{_AUXILIARY}(?:n['’]t)?|isn['’]t) {_SUBJECT}|right|correct|no|yes|then|doctor|please|or not|after all)\W*$|\s(?:then|or not)\W*$",
+    rf",\s*(?:(?:{_AUXILIARY}(?:n['’]t)?|isn['’]t) {_SUBJECT}|right|correct|no|yes|then|doctor|please|or not|after all|I (?:presume|suppose|assume|guess|take it|gather))\W*$|\s(?:then|or not)\W*$|\W+yes or no\W*$",
     re.IGNORECASE,
 )
 _LEAD = r"^\W*(?:(?:so|and|then|but|or|well|hm+|ok(?:ay)?|doctor|hello|please|now|in short|just to be sure)\W+)*"
@@ -63,6 +65,12 @@ _BARE_SUBJECT = re.compile(
 )
 _ANY = re.compile(r"\b(?:any(?: signs? of| evidence of)?|an? signs? of|signs? of|evidence of)\s+", re.IGNORECASE)
 """What takes nothing from the words after it in a question: `do you see any bleeding`."""
+_ELLIPTIC = re.compile(
+    rf"{_LEAD}(?!(?:what|which|who|whose|where|how|why|when|any|am)\b)(?:[\w'’-]+\W+){{0,6}}(?:[\w'’-]+\W*)?$",
+    re.IGNORECASE,
+)
+"""A few words with a question mark: `Female patient?`"""
+_NOT_FIRST = re.compile(rf"{_LEAD}(?:not|no|nothing)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -81,8 +89,10 @@ def asked(question: str, answer: str) -> Asked | None:
     """What an answer takes over from its question; None where the question is no such one."""
     last = _TAG.sub("", _SENTENCE.split(question.strip())[-1])
     plain = _NEGATED_VERB.sub(r"\1", last)
-    declined = bool(_DECLARED_NOT.match(plain))
-    if not (declined or _POLAR.match(plain)) or _OF_WHAT_MAY_BE.search(plain):
+    declined = bool(_DECLARED_NOT.match(plain) or _NOT_FIRST.match(plain))
+    if not (
+        declined or _POLAR.match(plain) or (_ELLIPTIC.match(plain) and " or " not in plain)
+    ) or _OF_WHAT_MAY_BE.search(plain):
         return None
     plain = _ANY.sub("", plain)
     yes, no = bool(_YES.match(answer)), bool(_NO.match(answer))
@@ -99,9 +109,10 @@ def of_the_kind(question: str, start: int, end: int) -> bool:
     return bool(_BARE_SUBJECT.match(question[:start])) and not _PRESENT.match(question[end:])
 
 
-def without_yes_or_no(answer: str) -> str:
-    """`No, a nevus` says that it is one."""
-    return _LEADING.sub("", answer)
+def without_yes_or_no(answer: str, question: str) -> str:
+    """`No, a nevus` says that it is one, and `right` no side where none was asked for."""
+    agreed = answer if _ABOUT_SIDES.search(question) else _RIGHT.sub("", answer)
+    return _LEADING.sub("", agreed)
 
 
 __all__ = ["Asked", "asked", "of_the_kind", "without_yes_or_no"]

@@ -13,13 +13,13 @@ from midefics.grounding.perception import HYPOTHETICAL_VERB, PERCEIVED, SOMEBODY
 Stance = Literal["asserted", "denied", "open"]
 
 _BOUNDARY = re.compile(
-    r"[.;:!?](?=\s|$)|\s[–—-]\s|,?\s+(?=(?:but|however|although|though|whereas|because|since|so|therefore)\b)"
+    r"[.;:!?](?=\s|$)|(?<=[a-z0-9)])\s+(?=(?-i:What|It['’]s|It is|That|This|These|There|Here|Don['’]t|Not|Picture|Textbook)\s)|\s[–—-]\s|,?\s+(?=(?:but|however|although|though|whereas|because|since|so|therefore)\b)"
     r"|,?\s+(?=and (?:such|most|many|other|these|those|some|I|we|you|it|the|this|there|its|he|she|they|no|not|shows?|is|was|has|may|might|could|should)\b)"
     r"|,\s+(?=(?:it|this|that|the|there|which|he|she|they|with|showing|not|no|as)\b)",
     re.IGNORECASE,
 )
 _OPEN = re.compile(
-    rf"\b(?:may|might|(?<!\bI )(?<!\bwe )(?<!answer )(?<!diagnosis )(?<!impression )(?<!guess )(?<!verdict )(?<!choice ){HYPOTHETICAL_VERB}|(?<!other )(?<!else )than|possibl[ey]|possibilit(?:y|ies)|perhaps|maybe|suspicious(?! (?:mass|nodule|lump|shadow|spot))|suspicion|suspect\w*|rul(?:e|es|ed|ing) out|"
+    rf"\b(?:may|might|(?<!\bI )(?<!\bwe )(?<!answer )(?<!diagnosis )(?<!impression )(?<!guess )(?<!verdict )(?<!choice ){HYPOTHETICAL_VERB}|(?<!other )(?<!else )than|possibl[ey]|possibilit(?:y|ies)|perhaps|maybe|suspicious(?! $)|suspicion|suspect\w*|rul(?:e|es|ed|ing) out|"
     r"exclud\w*|if|when(?:ever)?|in case|where (?:an?|there)|any|every|each|whether|unless|once|differential|(?<!is )(?<!are )(?<!was )(?<!I )(?<!we )(?<!been )(?<!I would )(?<!I['’]d )consider\w*|risks?|concern\w*|usually|often|typically|generally|"
     r"sometimes|in general|commonly|such as(?! (?:this|that|the one))|for example|e\.g|protect\w* against|prevent\w*|(?:becom|develop)(?:e|es|ing)?|"
     r"(?:screen\w*|check\w*|watch\w*|look\w*|monitor\w*|examin\w*|search\w*|rest\w*|evaluat\w*|assess\w*) (?:out )?for|turns? into|(?<!\bI )(?<!\bwe )(?:find|detect|spot|recogni[sz]e|catch) (?:early )?signs of|depends?|uncertain|unclear|cannot (?:say|tell|be)|against|(?:in favou?r|treatment|management|removal|chance|likelihood|incidence|rate) of|treatment for|treated as|\bI considered(?! (?:it|this|the))|reserved for|used for|leads? to|(?:to|helps?) (?:\w+ )?(?:detect|identify|assess|evaluate|visuali[sz]e|spot|find|reveal|diagnose|confirm|differentiate|treat|remove|manage)|warning signs?|hints? at|"
@@ -28,7 +28,7 @@ _OPEN = re.compile(
     re.IGNORECASE,
 )
 _DENIED = re.compile(
-    r"\b(?:no|not(?! only| just)|never|nor|without(?! contrast)|none|absence of|free of|negative for|lacks?|rather than|nothing|nobody|neither)\b|n['’]t\b",
+    r"\b(?:no|not(?! only| just| bad| uncommon| unusual| surprising| to mention)|never|nor|without(?! contrast)|none|absence of|free of|negative for|lacks?|rather than|nothing|nobody|neither)\b|n['’]t\b(?! (?:miss|overlook|forget|ignore)\b)",
     re.IGNORECASE,
 )
 _OPEN_AFTER = re.compile(

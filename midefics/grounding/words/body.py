@@ -8,7 +8,7 @@ SITES = {
     "elbow": r"elbow",
     "finger": r"(?:index |ring |little |middle )?finger(?:tip)?|thumb",
     "wrist": r"wrist|carpal",
-    "hand": r"(?<!other )(?<!good )(?<!one )(?<!second )(?<!second-)hand(?!s?[- ](?:side|held|on)|\w* of a)",
+    "hand": r"(?<!other )(?<!good )(?<!one )(?<!second )(?<!second-)(?<!in )(?<!outstretched )hand(?!s?[- ](?:side|held|on)|\w* of a)",
     "shoulder": r"shoulder(?: blade)?|clavic(?:le|ular)|collar-?bone|scapula",
     "knee": r"knee|patella",
     "hip": r"(?:hip|femoral head)s?",
@@ -44,7 +44,7 @@ SITES = {
     "back": r"\Aback\Z|(?<=the )back|(?<=his )back|(?<=her )back|(?<=patient's )back|(?:upper|lower|mid) back|(?<=patient’s )back",
     "torso": r"torso|trunk",
     "palms or soles": r"palms?",
-    "eye": r"(?<!naked )(?<!trained )(?<!my )(?<!keep an )(?<!the )eye(?! out)|(?<=the )eye(?=$|[,.;]| of| is)|ocular|retina\w*",
+    "eye": r"(?<!naked )(?<!trained )(?<!my )(?<!keep an )(?<!the )eye(?! out)|(?<=near the )eye|(?<=on the )eye|(?<=in the )eye|(?<=of the )eye|(?<=around the )eye|(?<=below the )eye|(?<=above the )eye|ocular|retina\w*",
 }
 REGIONS = {
     "head": ("brain", "skull", "jaw", "face", "eye"),
