@@ -81,7 +81,7 @@ _VERB = re.compile(
 _GENERAL = re.compile(
     r"\b(?:typically|usually|often|generally|commonly|normally|frequently|rarely|sometimes|occasionally|in general|in most|in many|in some|in rare|most (?:people|patients|cases|often|of them)|(?<!the )(?:most|many) (?!likely|probabl|striking)(?:\w+ ){0,2}?(?:\w+[^s\Wi]s|nevi|keratoses)\b|(?:^\W*|\b(?:and|but|though|while|whereas|so|because|although)\s+)(?:some|most|many|others|few)(?: of (?:them|these|those))? (?=(?:are|have|do|can|may|will|reach|grow|look|need|never|go|turn|come|stay|heal|vanish|disappear|remain)\b)|many (?:people|patients|cases|of them)|"
     r"(?:some|other|such|certain|these types of) (?:people|patients|lesions|cases|conditions|things|tumou?rs|growths)|people|doctors|dermatologists|surgeons|clinicians|physicians|patients|adults|children|incidence|(?:more|most|less) (?:common|frequent)|"
-    r"known (?:for|to|as)|^\W*(?:general )?(?:rule|pearl|pitfall|tip|mnemonic)s?(?: of thumb)?\W*$|^\W*(?:an?|every) (?:\w+ )?(?:doctor|surgeon|dermatologist|radiologist|physician|pathologist|clinician|nurse|technician|needle|biopsy|patient with|person with|child with)\b(?! (?:has|have|took|did|made|saw|found|was|is|of|in the image|at hand))|classic\w*|textbooks|by definition|as a rule|hardly ever|mostly|mainly|exceedingly|(?:a|one) (?:type|form|kind|sort) of|risk factors?|gold standard|test of choice|mainstay|worldwide|nowadays|these days|plays? (?:an? |only )*(?:\w+ )?(?:role|part)|every year|"
+    r"known (?:for|to|as)|one (?:speaks|calls|says|uses|distinguishes|looks|checks|takes|treats|removes|waits|asks|adds)|^\W*(?:general )?(?:rule|pearl|pitfall|tip|mnemonic)s?(?: of thumb)?\W*$|^\W*(?:an?|every) (?:\w+ )?(?:doctor|surgeon|dermatologist|radiologist|physician|pathologist|clinician|nurse|technician|needle|biopsy|patient with|person with|child with)\b(?! (?:has|have|took|did|made|saw|found|was|is|of|in the image|at hand))|classic\w*|textbooks|by definition|as a rule|hardly ever|mostly|mainly|exceedingly|(?:a|one) (?:type|form|kind|sort) of|risk factors?|gold standard|test of choice|mainstay|worldwide|nowadays|these days|plays? (?:an? |only )*(?:\w+ )?(?:role|part)|every year|"
     r"such (?!as (?:this|that|the one)\b)(?:an? )?\w+|for (?:example|instance)|like (?:these|those)|of this (?:kind|type|sort))\b",
     re.IGNORECASE,
 )
@@ -110,6 +110,14 @@ _BACK = re.compile(
 
 _AS_HERE = re.compile(r"\bas here\b|\bin (?:this|our) (?:image|picture|case|patient|scan|film|figure)\b", re.IGNORECASE)
 """What outweighs words of general knowledge: `a classic picture, as here`."""
+
+
+_BARE_ACT = re.compile(
+    rf"^\W*(?:(?:yes|no|well|but|and|so|since|because|as|while|although|though)\W+){{0,3}}(?!(?:the|this|that|these|those|its?|there|here|i|we|you|he|she|his|her|our|your|my|an?|who|what|which|one|no|not|\d+)\b)"
+    rf"(?!(?:[\w-]+ )?{_THING}\b)[\w-]{{3,}} (?:\w+ly )?(?!(?:shows|reveals|demonstrates|suggests|displays|measures|indicates|confirms|has|was|is|looks|appears|seems|sits|lies|depicts|images|scans|films|views|sides|does|as|remains|extends)\b)[a-z]+[^s\W]s \w+",
+    re.IGNORECASE,
+)
+"""A thing without an article that does what its kind does: `sunlight damages the cells`."""
 
 
 class Clause(NamedTuple):
@@ -157,6 +165,6 @@ def _is_ours(clause: str, before: bool, general: bool) -> bool:
         return True
     if _PRONOUN.search(clause):
         return before or bool(_THERE.match(clause))
-    if not _VERB.search(clause):
+    if not _VERB.search(clause) and not _BARE_ACT.match(clause):
         return before
-    return not general and not _KIND.match(clause)
+    return not general and not _KIND.match(clause) and not _BARE_ACT.match(clause)

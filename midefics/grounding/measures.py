@@ -30,7 +30,7 @@ _AGES = (
     ),
 )
 _DECADE = re.compile(
-    r"\b(?:(?:early|mid|late)[- ])?(?:in )?(?:his|her|their|the patient's) (?:early |mid-?|late |mid )?(?P<decade>\d0s|twenties|thirties|forties|fifties|sixties|seventies|eighties|nineties)\b",
+    r"\b(?:(?:early|mid|late)[- ])?(?:in )?(?:his|her|their|the patient's|somewhere in the|person in the|patient in the|man in the|woman in the|someone in the) (?:early |mid-?|late |mid )?(?P<decade>\d0s|twenties|thirties|forties|fifties|sixties|seventies|eighties|nineties)\b",
     re.IGNORECASE,
 )
 _DECADES = ("twenties", "thirties", "forties", "fifties", "sixties", "seventies", "eighties", "nineties")

@@ -19,7 +19,7 @@ _YES = re.compile(
     re.IGNORECASE,
 )
 _NO = re.compile(
-    rf"^\W*{_SIGH}(?:(?:no|nope|none|neither|never|nothing|far from it|by no means|not(?: at all| really| here| in this case)?){_ENDS}"
+    rf"^\W*{_SIGH}(?:(?:no|nope|none|neither|never|nothing|far from it|by no means|not(?: at all| really| here| in this case| that I (?:can |could )?(?:see|tell|notice))?){_ENDS}"
     rf"|{_SUBJECT} {_AUXILIARY}(?: not|n['’]t)(?: any| one)?{_ENDS}|cannot{_ENDS})",
     re.IGNORECASE,
 )

@@ -61,6 +61,11 @@ _ACTS = re.compile(
     re.IGNORECASE,
 )
 """A thing without an article that does what its kind does: `MRI detects …`, `melanoma accounts for …`."""
+_ONE_ACTS = re.compile(
+    r"(?: scan| image)? (?:finds|detects|helps|costs|takes|uses|works|adds|settles|tells|decides|needs|sees|misses)\b",
+    re.IGNORECASE,
+)
+"""`An MRI finds …` speaks of any."""
 _IN_SUCH = re.compile(
     r"^\W*(?:in|for|with)\s+(?:(?:an?|advanced|early|most|suspected|cases? of)\s+){0,2}$", re.IGNORECASE
 )
@@ -109,6 +114,7 @@ def stance(clause: str, start: int, end: int) -> Stance:
     whole_kind = bool(
         not _PREDICATE_BEFORE.search(before) and _SUBJECT_BEFORE.search(before) and _KIND_AFTER.match(after)
     ) and not _SEEN.search(after)
+    one_of_many |= bool(_ONE_ACTS.match(after) and _ONE_OF_MANY_BEFORE.search(before))
     bare = bool(_BARE_BEFORE.search(before) and _ACTS.match(after))
     in_such = bool(_IN_SUCH.search(before) and after.startswith(","))
     generic = one_of_many or whole_kind or bare or in_such
