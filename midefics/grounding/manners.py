@@ -25,6 +25,7 @@ _DOSAGES = re.compile(
     r"|\b(?:one|two|three) (?:tablets?|pills?|capsules?|puffs|drops)\b|\b\d+ ?% (?:cream|ointment|gel|solution)\b",
     re.IGNORECASE,
 )
+_HAS_AMOUNT = re.compile(r"\d|once|twice|times|every|one|two|three|four")
 _CERTAIN = re.compile(
     r"\b(?:definitely(?! not)|definite(?! not)(?! \w+s\b)|certain(?:ly|ty)?(?! not)|undoubtedly|unquestionably|unequivocal(?:ly)?|conclusive(?:ly)?|indisputabl[ey])\b|\bwithout (?:a |any )?(?:doubt|question)\b"
     r"|\b(?:beyond|no|leaves? no) (?:any |all |a |reasonable |room for )*(?:doubt|question|dispute)\b|\b(?:100|(?:one|a) hundred) ?(?:%|per ?cent\b)|\bdefinitive(?: \w+)? diagnosis\b|\b(?:has|have) been (?:\w+ )?(?:proven|confirmed)|\bfor (?:sure|certain)\b|\b(?:is|are|was|has been|have been) (?:\w+ )?(?:confirmed|proven)\b"
@@ -63,7 +64,7 @@ def leaks(text: str, allowed: str) -> Iterator[str]:
 
 def dosages(text: str, allowed: str) -> Iterator[str]:
     """Amounts of a drug, and how often to take it."""
-    return _outside(_DOSAGES, text, allowed)
+    return _outside(_DOSAGES, text, allowed) if _HAS_AMOUNT.search(text.lower()) else iter(())
 
 
 def certainties(text: str, allowed: str, question: str = "") -> Iterator[str]:

@@ -51,6 +51,12 @@ _STAGES = (
     (re.compile(r"\bseptuagenarian\b", re.IGNORECASE), 70, 79),
     (re.compile(r"\boctogenarian\b", re.IGNORECASE), 80, 89),
 )
+_HAS_NUMBER = re.compile(r"\d|twent|thirt|fort|fift|sixt|sevent|eight|ninet")
+_HAS_STAGE = re.compile(
+    r"\d0s|ties|newborn|neonat|infant|baby|toddler|child|boy|girl|ediatric|teenage|adolescent|elderly|old|retired|pensioner|middle-aged|genarian"
+)
+_HAS_UNIT = re.compile(r"mm|cm|met(?:re|er)|inch")
+"""Without one of these in small letters there is nothing to look for."""
 _ASKS_AGE = re.compile(
     r"\b(?:how old|demographic|what age|which age|the age|age group|how many (?:years|birthdays)|is age|patient old|person old|(?:patient|person)(?:'s|’s) age)\b|^\W*(?:and )?(?:age|years)\b",
     re.IGNORECASE,
@@ -142,6 +148,14 @@ def _of_clause(clause: str, asked: bool) -> Iterator[Measure]:
 
 
 def _ages(clause: str, asked: bool) -> Iterator[Measure]:
+    small = clause.lower()
+    if _HAS_NUMBER.search(small):
+        yield from _years_said(clause, asked)
+    if _HAS_STAGE.search(small):
+        yield from _stages_said(clause)
+
+
+def _years_said(clause: str, asked: bool) -> Iterator[Measure]:
     taken: set[int] = set()
     for pattern in (*_AGES, *((_BARE_YEARS,) if asked else ())):
         for found in pattern.finditer(clause):
@@ -150,6 +164,9 @@ def _ages(clause: str, asked: bool) -> Iterator[Measure]:
                 years = _years(found["years"])
                 meant = "open" if _AGE_LIMIT.search(clause[: found.start()]) else _said(clause, found)
                 yield Measure(AGE, years, years, meant, found.group())
+
+
+def _stages_said(clause: str) -> Iterator[Measure]:
     for found in _DECADE.finditer(clause):
         word = found["decade"].lower()
         low = int(word[:2]) if word[0].isdigit() else 20 + 10 * _DECADES.index(word)
@@ -170,6 +187,8 @@ def _years(text: str) -> float:
 
 
 def _sizes(clause: str) -> Iterator[Measure]:
+    if not _HAS_UNIT.search(clause.lower()):
+        return
     for found in _SIZE.finditer(clause):
         for number in _FIGURE.findall(f"{found['number']} {found['more'] or ''}"):
             yield _size(clause, found, float(number.replace(",", ".")))
