@@ -16,6 +16,8 @@ class BaseModelSpec(NamedTuple):
     image_size: int
     """The longest side that a picture is shown to the model with, pixels."""
     licence: str
+    gpu_gb: float = 0.0
+    """What the 4-bit weights, an adapter and CUDA itself take at least, GB; 0: a CPU will do."""
 
 
 BASE_MODELS = {
@@ -31,6 +33,7 @@ BASE_MODELS = {
         "1fd008f7e6b4086f3c8e4d6ca112b3d03ea9f907",  # of 2023-09-28: the tokenizer's last change
         224,
         "other (LLaMA licence for the language tower)",
+        6.5,
     ),
     "idefics2-8b": BaseModelSpec(
         "idefics2",
@@ -38,6 +41,7 @@ BASE_MODELS = {
         "2c42686c57fe21cf0348c9ce1077d094b72e7698",
         490,  # costs time alone: a view takes 64 tokens at any size
         "Apache-2.0",
+        6.5,
     ),
     "idefics3-8b-llama3": BaseModelSpec(
         "idefics3",
@@ -45,6 +49,7 @@ BASE_MODELS = {
         "fddb4ff79181e55a994674777e06cd5456ce3dc3",
         364,  # one tile of 169 tokens; twice the side makes five
         "Apache-2.0",
+        7.0,
     ),
     "smolvlm-instruct": BaseModelSpec(
         "idefics3",
@@ -52,6 +57,7 @@ BASE_MODELS = {
         "81cd9a775a4d644f2faf4e7becff4559b46b14c7",
         384,  # one tile of 81 tokens; twice the side makes five
         "Apache-2.0",
+        3.0,
     ),
     "qwen2.5-vl-7b-instruct": BaseModelSpec(
         "qwen2_5_vl",
@@ -59,6 +65,7 @@ BASE_MODELS = {
         "cc594898137f460bfe9f0759e9844b3ce807cfb5",
         448,  # at most 256 tokens, one for each 28 by 28 pixels; twice the side makes 1,024
         "Apache-2.0",
+        7.0,
     ),
 }
 

@@ -46,6 +46,12 @@ class ModelError(MideficsError):
     """A model can't be built, loaded, trained or asked."""
 
 
+class BusyError(MideficsError):
+    """A machine has what we need, and others have it now."""
+
+    exit_code = 75
+
+
 class StoppedError(MideficsError):
     """The work was told to stop, and has kept what it needs to go on."""
 

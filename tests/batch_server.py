@@ -31,6 +31,8 @@ class BatchService:
         self.looks_before_done = 1
         self.largest = 10_000
         """Lines beyond which a batch fails for its tokens."""
+        self.refuses: tuple[str, ...] = ()
+        """Parameters that the model does not take: a line that has one is refused for the first."""
         self.paid: list[str] = []
         """Keys, once for each time that they are charged."""
         self.kill_at: tuple[str, int] | None = None
@@ -85,6 +87,11 @@ class BatchService:
             return
         batch["status"] = "expired" if outcome == "expired" else "completed"
         keys = [line["custom_id"] for line in lines]
+        refused = {line["custom_id"]: name for line in lines for name in self.refuses if name in line["body"]}
+        if refused:
+            batch["error_file_id"] = f"file-{len(self.files)}"
+            self.files[batch["error_file_id"]] = "\n".join(json.dumps(_refusal(*pair)) for pair in refused.items())
+            return
         answered = {"good": keys, "unreadable": keys, "empty": [], "failing": []}.get(outcome, keys[::2])
         text = "no JSON" if outcome == "unreadable" else GOOD
         code = "batch_expired" if outcome == "expired" else "server_error"
@@ -99,6 +106,11 @@ class BatchService:
             if found and outcome != "empty":
                 batch[name] = f"file-{len(self.files)}"
                 self.files[batch[name]] = "\n".join(json.dumps(line) for line in found)
+
+
+def _refusal(key: str, parameter: str) -> dict[str, Any]:
+    error = {"code": "unsupported_parameter", "param": parameter, "message": f"no {parameter}", "type": "invalid"}
+    return {"custom_id": key, "response": {"status_code": 400, "body": {"error": error}}, "error": None}
 
 
 def _completion(text: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from midefics.config import LabelConfig
 from midefics.services.budget import BudgetError
 from midefics.services.ledger import Answer, Ledger
-from midefics.services.llm import Request
+from midefics.services.requests import Request
 from midefics.services.spending import LedgerBudget
 
 BUDGET_USD = 0.2

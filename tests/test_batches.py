@@ -16,8 +16,8 @@ from midefics.services.batches import PendingError, correspond_in_batches
 from midefics.services.budget import BudgetError
 from midefics.services.correspondence import Correspondence
 from midefics.services.ledger import Ledger
-from midefics.services.llm import Request
 from midefics.services.progress import Progress
+from midefics.services.requests import Request
 from midefics.services.spending import LedgerBudget
 from midefics.stages import label
 from tests.batch_server import BatchService, batch_service
@@ -114,6 +114,24 @@ def test_what_no_batch_answers_is_given_up_with_its_reason(service: BatchService
     assert len(service.batches) == 3
 
 
+def test_parameters_that_a_model_refuses_are_left_out_of_the_next_batch(service: BatchService, address: str) -> None:
+    service.refuses = ("temperature", "max_tokens", "response_format")
+    assert run(service.url, address, 3).problems == {}
+    assert (answered(service.url, address, 3), len(service.batches)) == (3, 4)
+    last = json.loads(service.files[list(service.batches.values())[-1]["input_file_id"]].splitlines()[0])
+    assert last["body"].keys() == {"model", "messages", "max_completion_tokens"}
+    assert stands(address) == (3 * COST, 0)
+
+
+def test_what_was_left_out_of_a_batch_is_known_to_whoever_comes_back_to_it(service: BatchService, address: str) -> None:
+    service.refuses = ("temperature", "max_tokens", "response_format")
+    for _ in range(4):  # each begins anew, and leaves while its batch is under way
+        with pytest.raises(PendingError):
+            run(service.url, address, 3, wait=False)
+    assert run(service.url, address, 3, wait=False).problems == {}
+    assert (answered(service.url, address, 3), len(service.batches)) == (3, 4)
+
+
 def test_a_batch_that_completes_without_output_is_asked_again(service: BatchService, address: str) -> None:
     service.outcomes = ["empty"]
     run(service.url, address, 3)
@@ -173,7 +191,7 @@ def test_the_command_exits_with_75_while_batches_are_under_way(service: BatchSer
     service.looks_before_done = 2
     services = make_services(tmp_path)
     manifest = stored(services, "validated", [make_row(n) for n in range(3)])
-    options = ["label", manifest.uri, "--no-wait", "--set", "label.mode=batch"]
+    options = ["label", manifest.uri, "--no-wait", "--set", "label.mode=batch", "--set", "label.text_only_share=0"]
     environment = os.environ | {"MIDEFICS_HOME": str(tmp_path), "OPENAI_BASE_URL": service.url}
     command = [sys.executable, "-m", "midefics", *options]
     first, second, third = (

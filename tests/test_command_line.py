@@ -11,7 +11,9 @@ import pytest
 from tests.rows import jpeg
 
 
-def midefics(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def midefics(
+    home: Path, *arguments: str, timeout_s: float = 120, **environment: str
+) -> subprocess.CompletedProcess[str]:
     # MLflow sets its own variable in this process when another test connects.
     unset = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "MLFLOW_TRACKING_URI", "MIDEFICS_STORE", "MIDEFICS_LEDGER_URL")
     clean = {name: value for name, value in os.environ.items() if name not in unset}
@@ -20,7 +22,7 @@ def midefics(home: Path, *arguments: str, **environment: str) -> subprocess.Comp
         env={**clean, "MIDEFICS_HOME": str(home), **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout_s,
         check=False,
     )
 

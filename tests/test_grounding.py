@@ -164,7 +164,7 @@ def test_precision_and_recall_on_drawn_rows(tmp_path: Path) -> None:
     assert sum(scores.corrupted.values()) > 200
     assert scores.precision.value >= 0.95
     assert scores.recall.value >= 0.95
-    assert HELD_OUT[0] not in DEVELOPED
+    assert not [phrasing for phrasing in HELD_OUT if phrasing in DEVELOPED]
 
 
 def test_questions_are_near_identical_when_the_telling_words_are() -> None:

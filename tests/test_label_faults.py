@@ -1,10 +1,8 @@
 """The label stage against a service that fails, goes down, ends its models, or is left while it answers."""
 
 import json
+import logging
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,14 +12,14 @@ from typing import Any, ClassVar
 
 import pytest
 from llmock.pytest_plugin import LLMock
-from llmock.scenarios import Delay, Fail, Match, Reply
+from llmock.scenarios import Fail
 
 from midefics.errors import ServiceError
-from midefics.services import Services
 from midefics.services.budget import BudgetError
 from midefics.services.correspondence import correspond
 from midefics.services.ledger import Answer
-from midefics.services.llm import Request
+from midefics.services.requests import Request
+from midefics.services.spending import LedgerBudget
 from midefics.stages import label
 from tests.rows import make_services, stored
 from tests.test_label import CHAT, GOOD, chats, config, online, rows
@@ -124,6 +122,16 @@ def test_a_row_keeps_how_it_was_written(tmp_path: Path, faulty: str) -> None:
     }  # fmt: skip
 
 
+def test_what_timed_out_or_came_cut_counts_as_spent(tmp_path: Path, faulty: str) -> None:
+    Faulty.faults = ["500", "garbled", "stall"]  # the last one first
+    services = make_services(tmp_path, openai_base_url=faulty)
+    prices = {"gpt-3.5-turbo": {"prompt": 0, "completion": 1000}}
+    tried = config(timeout_s=1, prices=prices, budget_usd=10)
+    assert label.run(tried, stored(services, "validated", rows(1)), services=services).rows == 1
+    # 0.7 dollars each that may be billed, nothing for the 500, and 7 tokens of the answer
+    assert LedgerBudget("tried", tried.label, services.ledger).stands() == (2 * 700_000 + 7_000, 0)
+
+
 @pytest.mark.parametrize(
     ("models", "chosen"),
     [
@@ -134,11 +142,13 @@ def test_a_row_keeps_how_it_was_written(tmp_path: Path, faulty: str) -> None:
     ],
 )
 def test_the_first_model_that_lasts_writes(
-    tmp_path: Path, faulty: str, models: dict[str, str | None], chosen: str
+    tmp_path: Path, faulty: str, models: dict[str, str | None], chosen: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     Faulty.models = models
     services = make_services(tmp_path, openai_base_url=faulty)
-    manifest = label.run(config(), stored(services, "validated", rows(3)), services=services)
+    with caplog.at_level(logging.INFO):
+        manifest = label.run(config(), stored(services, "validated", rows(3)), services=services)
+    assert f"label: {chosen} at {faulty} writes" in caplog.messages
     assert manifest.facts["writer"] == chosen
     assert {body["model"] for body in Faulty.asked} == {chosen}
     assert {row.writer for row in services.storage.rows(manifest)} == {chosen}
@@ -168,6 +178,8 @@ def test_a_service_that_comes_back_is_asked_on(tmp_path: Path, llmock: LLMock) -
 class Purse:
     """A budget for so many answers."""
 
+    limited = True
+
     def __init__(self, answers: int) -> None:
         self.left, self.settled, self.cancelled = answers, 0, 0
 
@@ -186,59 +198,18 @@ class Purse:
         self.cancelled += 1
         self.left += 1
 
+    def forfeit(self, reservation: str) -> None:
+        raise AssertionError(f"{reservation} was answered or refused")
+
 
 def test_without_money_nothing_is_sent_and_what_was_answered_is_kept(tmp_path: Path, llmock: LLMock) -> None:
     services, purse = online(tmp_path, llmock), Purse(7)
     given = stored(services, "validated", rows(20))
 
-    def requests(model: str) -> Iterator[Request]:
-        return (one for _, one in label.requests_for(config(), model, [given], services) if one)
-
+    surroundings = (services.settings, config().label, services.ledger, services.progress, purse)
     with pytest.raises(BudgetError):
-        correspond(requests, 20, services.settings, config().label, services.ledger, services.progress, purse)
+        correspond(
+            lambda model: label.requests_for(config(), model, [given], services), 20, *surroundings, lambda *_: None
+        )
     assert (purse.settled, len(chats(llmock))) == (7, 7)
     assert label.estimate(config(), given, services=services)["in_ledger"] == 7
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("kills", [10])
-def test_killed_at_any_moment_nothing_is_lost_and_little_is_paid_twice(
-    tmp_path: Path, llmock: LLMock, kills: int
-) -> None:
-    llmock.add(Reply(text=GOOD, times=None), Delay(0.2, times=None, match=Match(path=CHAT.path)))
-    services = make_services(tmp_path, openai_base_url=llmock.base_url())
-    given = stored(services, "validated", rows(400))
-    waits = random.Random(11)  # noqa: S311 (moments)
-    concurrency, asked, kept = 4, 0, 0
-    for _ in range(kills):
-        _kill_when_asking(services, given.uri, llmock, asked, waits.uniform(0, 1), concurrency)
-        now_asked, now_kept = len(chats(llmock)), _answers(services)
-        assert 0 <= (now_asked - asked) - (now_kept - kept) <= concurrency
-        asked, kept = now_asked, now_kept
-    manifest = label.run(config(concurrency=concurrency), given, services=services)
-    assert [row.id for row in services.storage.rows(manifest)] == [row.id for row in rows(400)]
-    assert len(chats(llmock)) <= 400 + kills * concurrency
-
-
-def _kill_when_asking(services: Services, uri: str, llmock: LLMock, asked: int, wait: float, concurrency: int) -> None:
-    path = services.settings.home / "run.yaml"
-    path.write_text(config(concurrency=concurrency).model_dump_json(by_alias=True), encoding="utf-8")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "midefics", "label", uri, "--config", str(path)],
-        env={"MIDEFICS_HOME": str(services.settings.home), "OPENAI_BASE_URL": llmock.base_url(), "PATH": ""},
-    )
-    while len(llmock._server.state.journal) <= asked + 1 and process.poll() is None:
-        time.sleep(0.05)
-    time.sleep(wait)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-
-
-def _answers(services: Services) -> int:
-    return len(services.ledger.get_many(_keys(services)))
-
-
-def _keys(services: Services) -> list[str]:
-    given = stored(services, "validated", rows(400))
-    return [one.key for _, one in label.requests_for(config(), "gpt-3.5-turbo", [given], services) if one]

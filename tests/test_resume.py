@@ -1,9 +1,11 @@
 """Trainings that are killed, stopped and started twice, as real processes: what comes out is what comes out undisturbed."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ import pytest
 from midefics.services.storage import Storage
 from tests.training_forge import Forge
 from tests.trainings import history, house, options
+
+KILLS = int(os.environ.get("MIDEFICS_KILLS", "20"))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +132,7 @@ def test_another_machine_goes_on_from_the_bucket(
     monkeypatch.setenv("MIDEFICS_STORE", s3)
     one, other = house(tmp_path / "one", tiny_base, s3), house(tmp_path / "other", tiny_base, s3)
     tracked = f"sqlite:///{one / 'mlflow.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked)
+    monkeypatch.setenv("SHARED_MLFLOW", tracked)
     assert forge.start(one, *options(), kill_at=7).end() == -signal.SIGKILL
     bucket = Storage.at(s3, other).store
     [newest] = [key for key in bucket.keys("checkpoints/") if key.endswith("-00000006/optimizer.pt")]
@@ -199,3 +203,32 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(forge: Forge, home: Path) -> 
     resumed = forge.start(home, *large)
     resumed.manifest()
     assert "going on after step 3" in resumed.log
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_twenty_kills_at_random_moments_change_nothing(
+    forge: Forge, home: Path, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    chance = random.Random(20)  # noqa: S311 (moments, no secret)
+    kills, starts, restarts = 0, 0, 0
+    often = options(checkpoint_every="1 steps")
+    while kills < KILLS:
+        training = forge.start(home, *often, pace_s=0.1)
+        starts += 1
+        training.says("train: 20 conversations")
+        time.sleep(chance.uniform(0.0, 2.5))
+        os.kill(training.number, signal.SIGKILL)
+        if training.end() == 0:
+            restarts += 1  # it was done before its kill came, and begins anew
+        else:
+            kills += 1
+            assert [status for _, status in runs(home)][-1] == "RUNNING"
+    manifest = forge.start(home, *often).manifest()
+    assert manifest["digest"] == undisturbed["digest"]
+    assert history(home, manifest) == undisturbed["history"]
+    found = runs(home)
+    assert [status for _, status in found] == ["FINISHED"] * (restarts + 1)
+    for run_id, _ in found:
+        assert points(home, run_id, "loss") == [(one["step"], one["loss"]) for one in undisturbed["history"]]
+    print(f"{kills} kills in {starts} starts, {restarts} of them were done first")  # noqa: T201 (with -s)

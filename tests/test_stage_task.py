@@ -128,6 +128,42 @@ guard.wait()
         assert gone(grandchild, within_s=5)
 
 
+SAVES = """
+import signal, sys, time
+def save(*_):
+    time.sleep(4)
+    print("saved", flush=True)
+    sys.exit(75)
+signal.signal(signal.SIGTERM, save)
+print("begun", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_training_gets_the_time_to_save_when_its_task_is_ended(stage_task):
+    operator = stage_task.stage("train", config="demo")
+    operator.log.info = lambda _, line: threading.Timer(0.1, operator.on_kill).start() if line == "begun" else None
+    outcome = operator.run([sys.executable, "-c", SAVES])
+    assert (outcome.code, outcome.last_output) == (75, "saved")
+
+
+def test_a_training_goes_on_when_its_task_is_killed():
+    guard = [str(REPOSITORY / "plugins" / "stage_guard.py"), "--outlive", sys.executable, "-c", FAMILY]
+    task = f"""
+import subprocess
+guard = subprocess.Popen({[sys.executable, "-I", "-S", *guard]!r}, stdin=subprocess.PIPE, start_new_session=True)
+guard.wait()
+"""
+    with subprocess.Popen([sys.executable, "-c", task], stdout=subprocess.PIPE) as process:
+        grandchild = psutil.Process(int(process.stdout.readline()))
+        child = grandchild.parent()
+        process.kill()
+        assert gone(child.ppid(), within_s=5)
+        assert child.is_running()
+        for left in (grandchild, child):
+            left.kill()
+
+
 def test_references_are_arguments_that_the_command_line_understands(stage_task):
     given = [None, "dataset/0123456789abcdef", [MANIFEST, {"kind": "adapter"}]]
     found = list(stage_task._references(given))

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from midefics.services.batches import _line
+from midefics.services.batch_lines import batch_line
 from midefics.services.conversations import Conversation
-from midefics.services.llm import Request
+from midefics.services.parameters import Parameters
+from midefics.services.requests import Request
 from midefics.services.structured import JSON_OBJECT, format_for, refuses_format, weakened
 from midefics.stages import label
 from tests.chat_server import Body, chat_server, conversation
@@ -46,8 +47,9 @@ def test_the_schema_is_the_conversations_own_in_strict_words() -> None:
             },
         },
     }
-    assert [weakened(asked, steps) for steps in range(3)] == [asked, JSON_OBJECT, None]
-    assert [weakened(JSON_OBJECT, steps) for steps in range(3)] == [JSON_OBJECT, None, None]
+    refused = [(), ("json_schema",), ("json_schema", "json_object")]
+    assert [weakened(asked, kinds) for kinds in refused] == [asked, JSON_OBJECT, None]
+    assert [weakened(JSON_OBJECT, kinds) for kinds in refused] == [JSON_OBJECT, JSON_OBJECT, None]
 
 
 @pytest.mark.parametrize(
@@ -121,10 +123,21 @@ def test_the_format_is_part_of_the_key_and_answers_from_before_there_was_a_choic
     assert request().key == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_a_batch_line_asks_for_the_same_format() -> None:
-    schema = format_for("gpt-4o", Conversation)
-    asked = [
-        json.loads(_line(request(response_format=schema), steps))["body"].get("response_format") for steps in range(3)
-    ]
+def test_a_batch_line_asks_for_the_strongest_format_that_was_not_refused() -> None:
+    schema, parameters, asked = format_for("gpt-4o", Conversation), Parameters(), []
+    for _ in range(3):
+        body = json.loads(batch_line(request(response_format=schema), parameters))["body"]
+        asked.append(body.get("response_format"))
+        parameters.adapt(body, 400, {"param": "response_format"})
     assert asked == [schema, JSON_OBJECT, None]
-    assert json.loads(_line(request(), 0))["body"]["response_format"] == JSON_OBJECT
+    assert json.loads(batch_line(request(), Parameters()))["body"]["response_format"] == JSON_OBJECT
+
+
+def test_what_another_process_left_out_is_left_out_again() -> None:
+    asked, first, second = request(response_format=format_for("gpt-4o", Conversation)), Parameters(), Parameters()
+    first.adapt(first.body(asked), 400, {"param": "response_format"})
+    first.adapt(first.body(asked), 400, {"code": "unsupported_parameter", "param": "max_tokens"})
+    second.recall(first.body(asked))
+    assert second.body(asked) == first.body(asked)
+    assert second.body(asked).keys() == {"model", "messages", "temperature", "max_completion_tokens", "response_format"}
+    assert not second.adapt(second.body(asked), 400, {"code": "unsupported_parameter", "param": "max_tokens"})

@@ -110,6 +110,8 @@ class Forge:
         )
         environment = {"MIDEFICS_HOME": str(home)} | {key: os.environ.get(key, "") for key in kept}
         environment = {key: value for key, value in environment.items() if value or key == "MIDEFICS_STORE"}
+        # MLflow's client puts the address of whatever this test run talked to last into the environment.
+        environment["MLFLOW_TRACKING_URI"] = os.environ.get("SHARED_MLFLOW", "")
         request = {"arguments": arguments, "environment": environment, **habits}
         request |= {"output": str(folder / f"{name}.out"), "log": str(folder / f"{name}.log")}
         Path(request["log"]).touch()

@@ -2,8 +2,12 @@
 
 import json
 import shutil
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from mlflow import MlflowClient
 
 from midefics.records import Manifest, Turn
 from midefics.services.storage import Storage
@@ -38,9 +42,19 @@ def dataset(storage: Storage, rows: int = 20, held_out: int = 4) -> Manifest:
     return draft.manifest
 
 
+@cache
+def _mlflow() -> bytes:
+    """An empty store: MLflow takes seconds to make one."""
+    with TemporaryDirectory() as folder:
+        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+        return Path(folder, "mlflow.db").read_bytes()
+
+
 def house(home: Path, base: Path, location: str | None = None) -> Path:
-    """A MIDEFICS_HOME with the base model; the data set is in its storage."""
+    """A MIDEFICS_HOME with the base model and MLflow's store; the data set is in its storage."""
     shutil.copytree(base, home / "cache" / "base_models" / base.name)
+    (home / "mlflow").mkdir()
+    (home / "mlflow" / "mlflow.db").write_bytes(_mlflow())
     dataset(Storage.at(location, home))
     return home
 

@@ -5,6 +5,7 @@ of a few interleaved repetitions: these machines are noisy, and noise only ever 
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
@@ -57,6 +58,11 @@ class Figure(Record):
             other.model_dump() | {"ratio": self.ratio(other), "holds": self.holds(other)} for other in self.beside
         ]
         return self.model_dump() | {"beside": beside, "holds": all(map(self.holds, self.beside))}
+
+
+def load() -> str:
+    """What else goes on, to be added to a figure's conditions: at the end of what is timed, over the last minute."""
+    return f"; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 
 
 def best_rates(ways: Mapping[str, Callable[[], object]], units: float) -> dict[str, float]:

@@ -19,9 +19,7 @@ from urllib.request import Request, urlopen
 from midefics.errors import ServiceError
 
 PATIENCE_S = 60.0
-TURNS = [
-    {"question": f"What does part {number} show?", "answer": "A nevus of the back, benign."} for number in range(5)
-]
+TURNS = [{"question": f"What does part {number} show?", "answer": "A benign nevus."} for number in range(5)]
 CONVERSATION = json.dumps({"turns": TURNS})
 
 
@@ -63,7 +61,7 @@ class LabelServer(NamedTuple):
 
 @contextmanager
 def label_server(
-    rpm: int | None = None, tpm: int | None = None, latency_ms: int = 0, told: bool = True
+    rpm: int | None = None, tpm: int | None = None, latency_ms: int = 0, told: bool = True, faults: bool = False
 ) -> Iterator[LabelServer]:
     """Starts the server, and ends it with the block.
 
@@ -72,6 +70,7 @@ def label_server(
         tpm: tokens per minute.
         latency_ms: of every answer.
         told: whether its answers tell of the limits.
+        faults: whether some of its answers go wrong, see `faulty_server`.
 
     Raises:
         ServiceError: it does not start; is llmock installed?
@@ -81,8 +80,17 @@ def label_server(
         port = free.getsockname()[1]
     limits = {"LLMOCK_RPM": rpm, "LLMOCK_TPM": tpm, "LLMOCK_LATENCY_MS": latency_ms}
     environment = os.environ | {name: str(value) for name, value in limits.items() if value}
-    serve = ["-m", "llmock.cli", "serve"] if told else ["-m", "uvicorn", "--factory", f"{__name__}:untold"]
-    command = [sys.executable, *serve, "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+    command = [
+        sys.executable,
+        "-m",
+        *_serving(told, faults),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--log-level",
+        "warning",
+    ]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         server = LabelServer(f"http://127.0.0.1:{port}")
@@ -110,6 +118,12 @@ def untold() -> Callable[..., Awaitable[None]]:
         await application(scope, receive, pass_on)
 
     return quiet
+
+
+def _serving(told: bool, faults: bool) -> list[str]:
+    if faults:
+        return ["uvicorn", "--factory", "midefics.bench.faulty_server:faulty"]
+    return ["llmock.cli", "serve"] if told else ["uvicorn", "--factory", f"{__name__}:untold"]
 
 
 def _await_health(server: LabelServer, process: subprocess.Popen[bytes]) -> None:

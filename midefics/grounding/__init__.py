@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from midefics.grounding.claims import Claim, answered
 from midefics.grounding.facts import Facts, Metadata, facts
+from midefics.grounding.layout import as_sentences
 from midefics.grounding.manners import CERTAINTY, DOSAGE, LEAK, certainties, dosages, leaks
 from midefics.grounding.measures import Measure, measured
 from midefics.grounding.vocabulary import AGE, DIAGNOSIS, FINDING, MODALITY, SIDE, TABLES
@@ -51,13 +52,12 @@ def kinds(found: Sequence[Problem]) -> str:
 def _of_turn(known: Facts, number: int, turn: Turn) -> Iterator[Problem]:
     if _quoted(turn.answer, known.text):
         return
-    said = {
-        (claim.kind, claim.words): claim for claim in answered(turn.question, turn.answer) if not _holds(claim, known)
-    }
+    answer = as_sentences(turn.answer)
+    said = {(claim.kind, claim.words): claim for claim in answered(turn.question, answer) if not _holds(claim, known)}
     yield from (Problem(claim.kind, number, claim.words) for claim in said.values())
     yield from (
         Problem(measure.kind, number, measure.words)
-        for measure in measured(turn.question, turn.answer)
+        for measure in measured(turn.question, answer)
         if not _measured(measure, known)
     )
     yield from (
@@ -65,7 +65,7 @@ def _of_turn(known: Facts, number: int, turn: Turn) -> Iterator[Problem]:
     )
     yield from (Problem(DOSAGE, number, words) for words in dosages(turn.answer, known.text))
     if not known.confirmed:
-        yield from (Problem(CERTAINTY, number, words) for words in certainties(turn.answer, known.text))
+        yield from (Problem(CERTAINTY, number, words) for words in certainties(turn.answer, known.text, turn.question))
 
 
 def _quoted(answer: str, text: str) -> bool:

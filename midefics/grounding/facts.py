@@ -24,7 +24,7 @@ from midefics.grounding.vocabulary import (
     SIZE,
     TABLES,
 )
-from midefics.grounding.words.body import DICOM_PARTS, REGIONS, SKIN_SITES
+from midefics.grounding.words.body import DICOM_PARTS, MURA_PARTS, REGIONS, SKIN_SITES
 from midefics.grounding.words.diagnoses import BENIGN_DIAGNOSES, IMPLIED, MALIGNANT_DIAGNOSES
 from midefics.grounding.words.techniques import DICOM_MODALITIES
 from midefics.records import Scalar
@@ -92,6 +92,8 @@ def facts(source: str, metadata: Metadata) -> Facts:
     known[MODALITY] |= hinted
     denied[MODALITY] |= hinted
     _widen(known)
+    if source == "mura":
+        known[SITE] -= MURA_PARTS.difference(_sites(_spoken(metadata, "body_part")))
     return Facts(
         text=text,
         known={kind: frozenset(values) for kind, values in known.items()},

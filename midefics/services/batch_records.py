@@ -20,10 +20,10 @@ from midefics.services.databases import explained, writing_alone
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from midefics.services.llm import Request
+    from midefics.services.requests import Request
 
 OPEN = ("prepared", "created")
-"""Written down; accepted by the service. A batch ends as `collected`, `too large` or `void`."""
+"""Written down; accepted by the service. A batch ends as `collected`, `unfit` (a parameter was refused), `too large` or `void`."""
 LINES_PER_INSERT = 1000
 REMEMBERED = timedelta(days=3)
 """How long a request that no batch answered is not asked again after it was given up."""

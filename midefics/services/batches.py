@@ -5,37 +5,35 @@ metadata. Only lines without an answer are asked again, in a further batch.
 """
 
 import io
-import json
 import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from midefics.config import LabelConfig, Settings
 from midefics.errors import RefusedError, ServiceError
+from midefics.services.batch_lines import BAD_REQUEST, ENDPOINT, batch_line, counts, json_lines, refusal
 from midefics.services.batch_records import Batch, BatchRecords
 from midefics.services.budget import Budget
 from midefics.services.completions import answer_from
 from midefics.services.correspondence import Correspondence, Line, finished
 from midefics.services.ledger import Answer, Ledger
-from midefics.services.llm import Request
+from midefics.services.parameters import Parameters
 from midefics.services.preflight import OPENAI_URL, preflight
 from midefics.services.prices import price_of
 from midefics.services.progress import Counter, Progress
 from midefics.services.refusals import explained
+from midefics.services.requests import Request
 from midefics.services.spending import LedgerBudget
-from midefics.services.structured import JSON_OBJECT, WEAKEST, refuses_format, weakened
-from midefics.services.structured import NAME as NAME_OF_FORMAT
 
 if TYPE_CHECKING:
     from openai.types import Batch as Told
 
 log = logging.getLogger(__name__)
 
-ENDPOINT: Final = "/v1/chat/completions"
 NAME = "midefics"
 """The metadata's key under which our name for a batch goes along."""
 ATTEMPTS = 3
@@ -64,10 +62,9 @@ class BatchDesk:
         """Calls that handed in, looked or fetched."""
         self.answers: list[Answer] = []
         self.problems: dict[str, str] = {}
-        self._weaker = 0
-        """How often the service has refused a format, see `structured`."""
         self._config, self._ledger, self._budget = config, ledger, budget
         self._records = BatchRecords(ledger.engine)
+        self._parameters = Parameters()
         key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none-needed"
         # Looking, uploading and fetching cost nothing and may be repeated; making a batch is paid, and tried once.
         self._client = openai.OpenAI(
@@ -93,7 +90,7 @@ class BatchDesk:
                 self._collect(batch, told)
             else:
                 waiting += 1
-                log.info("label: batch %s is %s%s", told.id, told.status, _counts(told))
+                log.info("label: batch %s is %s%s", told.id, told.status, counts(told))
         return waiting
 
     def hand_in(self, requests: Iterator[Request]) -> int:
@@ -137,7 +134,7 @@ class BatchDesk:
         except Exception:
             self._records.update(name, "void")
             raise
-        content = io.BytesIO("".join(f"{_line(request, self._weaker)}\n" for request in lines).encode())
+        content = io.BytesIO("".join(batch_line(request, self._parameters) for request in lines).encode())
         file = self._call(lambda: self._client.files.create(file=(f"{name}.jsonl", content), purpose="batch"))
         told = self._call(
             lambda: self._client.with_options(max_retries=0).batches.create(
@@ -175,13 +172,13 @@ class BatchDesk:
             )
             return
         results = list(self._results(told))
-        self._weaker += any(_refuses_format(line) for line in results) and self._weaker < WEAKEST
+        unfit = self._unfit(told, results)
         answers = [answer for line in results if (answer := self._read(line, lines))]
         for answer in answers:
             self._ledger.put(answer)
             self.problems.pop(answer.key, None)
         self._settle(batch, answers)
-        self._records.update(batch.name, "collected")
+        self._records.update(batch.name, "unfit" if unfit else "collected")
         self.answers += answers
         log.info("label: batch %s %s, %s of %s answered", told.id, told.status, len(answers), len(lines))
         if told.status == "failed" and not answers and not (told.output_file_id or told.error_file_id):
@@ -191,10 +188,22 @@ class BatchDesk:
     def _results(self, told: "Told") -> Iterator[dict[str, Any]]:
         for number in (told.output_file_id, told.error_file_id):
             if number:
-                yield from _json_lines(self._content(number))
+                yield from json_lines(self._content(number))
 
     def _content(self, number: str) -> str:
         return self._call(lambda: self._client.files.content(number).text)
+
+    def _unfit(self, told: "Told", results: Iterable[dict[str, Any]]) -> bool:
+        """Whether requests were refused for what they can do without: the next batch does, and this was no attempt."""
+        refusals = {line.get("custom_id"): error for line in results if (error := refusal(line))}
+        if not refusals:
+            return False
+        # What was sent may have been another process's, that had learnt of refusals before.
+        sent = {line["custom_id"]: line["body"] for line in json_lines(self._content(told.input_file_id))}
+        for body in sent.values():
+            self._parameters.recall(body)
+        found = [(sent[key], error) for key, error in refusals.items() if key in sent]
+        return True in [self._parameters.adapt(body, BAD_REQUEST, error) for body, error in found]
 
     def _read(self, line: dict[str, Any], lines: dict[str, dict[str, str]]) -> Answer | None:
         key = line.get("custom_id")
@@ -253,6 +262,7 @@ def correspond_in_batches(
                 if not waiting and next(line, None) is None:
                     return _told(desk, model, line.found)
             model = finished(_preflight(settings, config))
+            log.info("label: %s at %s writes, by batches", model, desk.base_url)
             while waiting or desk.hand_in(Line(requests_to(model), ledger)):
                 _pause(config, wait, counter, len(desk.answers))
                 waiting = desk.look()
@@ -270,11 +280,6 @@ def _pause(config: LabelConfig, wait: bool, counter: Counter, answers: int) -> N
     time.sleep(config.batch_poll_s)
 
 
-def _counts(told: "Told") -> str:
-    counts = told.request_counts
-    return f", {counts.completed + counts.failed} of {counts.total} requests done" if counts and counts.total else ""
-
-
 def _told(desk: BatchDesk, model: str, found: int) -> Correspondence:
     prompt = sum(answer.prompt_tokens for answer in desk.answers)
     completion = sum(answer.completion_tokens for answer in desk.answers)
@@ -288,26 +293,3 @@ async def _preflight(settings: Settings, config: LabelConfig) -> str:
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none-needed"
     async with openai.AsyncOpenAI(api_key=key, base_url=base_url, timeout=config.timeout_s) as client:
         return (await preflight(client, base_url, (config.model, *config.successors))).model
-
-
-def _line(request: Request, weaker: int) -> str:
-    body = request.model_dump(include={"model", "messages", "temperature", "max_tokens"})
-    if asked := weakened(request.response_format or JSON_OBJECT, weaker):
-        body[NAME_OF_FORMAT] = asked
-    return json.dumps({"custom_id": request.key, "method": "POST", "url": ENDPOINT, "body": body}, ensure_ascii=False)
-
-
-def _refuses_format(line: dict[str, Any]) -> bool:
-    response = line.get("response") or {}
-    error = (response.get("body") or {}).get("error") or {}
-    return refuses_format(response.get("status_code"), error.get("param"), str(error.get("message")))
-
-
-def _json_lines(text: str) -> Iterator[dict[str, Any]]:
-    for line in text.split("\n"):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict):
-            yield found

@@ -59,15 +59,28 @@ class Bucket:
 
     def faster(self, factor: float) -> None:
         """Dares more, where a limit was only guessed."""
-        if self.rate is not None:
+        if self.rate is not None and not self._told:
             self._refill()
             self.rate = min(self.rate * factor, self._ceiling or float("inf"))
 
     def slow_down(self, factor: float, guess: float) -> None:
-        """Too many left: the rate falls by the factor, or to the guess where that is lower or nothing was known."""
+        """Too many left: the rate falls by the factor, or to the guess where that is lower and nobody has named a limit.
+
+        What the service tells of its limit is right, whatever the others do that share it; what is configured may be too
+        much, but no guess is better.
+        """
+        if self._told:
+            return
         self._refill()
-        self.rate = min(self.rate * factor, guess) if self.rate else guess
+        if self.rate is None:
+            self.rate = guess
+        else:
+            self.rate = self.rate * factor if self._ceiling else min(self.rate * factor, guess)
         self._size = min(self._size, max(1.0, self.rate))
+
+    def give_back(self, amount: float) -> None:
+        """Takes back the share of a request that did not leave."""
+        self._level = min(self._size, self._level + min(amount, max(self._size, 1.0)))
 
     def drain(self, level: float, until: float) -> None:
         """Whatever was thought to be there, only so much is, at that time."""

@@ -6,7 +6,7 @@ from midefics.errors import MideficsError
 
 if TYPE_CHECKING:
     from midefics.services.ledger import Answer
-    from midefics.services.llm import Request
+    from midefics.services.requests import Request
 
 
 class BudgetError(MideficsError):
@@ -15,6 +15,11 @@ class BudgetError(MideficsError):
 
 class Budget(Protocol):
     """Money that several workers may spend from."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit; without one nothing is set aside, and reservations have no name."""
+        ...
 
     def reserve(self, request: "Request") -> str:
         """Sets the most aside that a request may cost; returns the reservation's name.
@@ -29,12 +34,18 @@ class Budget(Protocol):
         ...
 
     def cancel(self, reservation: str) -> None:
-        """Gives back what was reserved: no answer came."""
+        """Gives back what was reserved: nothing was paid."""
+        ...
+
+    def forfeit(self, reservation: str) -> None:
+        """Books what was reserved as spent: no answer came in time, and it may have been paid."""
         ...
 
 
 class NoBudget:
     """Spends what it takes."""
+
+    limited = False
 
     def reserve(self, request: "Request") -> str:
         """Always."""
@@ -46,3 +57,6 @@ class NoBudget:
 
     def cancel(self, reservation: str) -> None:
         """Nothing to give back."""
+
+    def forfeit(self, reservation: str) -> None:
+        """Nothing to book."""

@@ -1,10 +1,15 @@
-"""How requests fare in, how many may be under way at once out: more while all goes well, fewer when it does not."""
+"""How requests fare in, how many may be under way at once out: more while they go well, fewer when many do not."""
 
 import asyncio
 from collections import deque
 
+from midefics.services.outcome_window import OutcomeWindow
+
 FIRST = 8.0
 """Requests under way at once before anything is known of the service."""
+RECENT, MUCH, ROW = 40, 0.3, 5
+"""Failures that are so large a share of so many outcomes, or so many one after the other, are a service's that has too much to
+do: of one in ten at random it takes thousands of outcomes to see the one, and a hundred thousand to see the other."""
 _CUT = 0.7
 _NEAR_THE_END = 0.5
 """Share of the time-out from which on answers count as too slow: fewer at once before none comes in time."""
@@ -12,9 +17,10 @@ _SMOOTHING = 0.2
 
 
 class Capacity:
-    """Doubles with every round of answers until the first trouble, then grows by one a round; a trouble cuts it.
+    """Doubles with every round of answers until the first cut, then grows by one a round.
 
-    Troubles are time-outs, broken connections, 5xx, and answers that take more than half of the time-out.
+    It is cut where failures (time-outs, broken connections, 5xx) are a large share of late, and where answers take more than
+    half of the time-out. A single failure is the business of its own request.
 
     Args:
         most: never more at once.
@@ -27,7 +33,8 @@ class Capacity:
         self._most, self._slow_s = float(most), timeout_s * _NEAR_THE_END
         self._seconds = 0.0
         """An answer takes, smoothed."""
-        self._troubled = False
+        self._recent = OutcomeWindow(RECENT, MUCH, ROW)
+        self._was_cut = False
         self._left = self._cut_at = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -53,17 +60,27 @@ class Capacity:
     def went_well(self, entered: int, seconds: float) -> None:
         """An answer came."""
         self._seconds += (seconds - self._seconds) * (_SMOOTHING if self._seconds else 1.0)
+        if entered > self._cut_at:
+            self._recent.add(True)
         if self._seconds > self._slow_s:
-            self.trouble(entered)
+            self._cut(entered)
             return
-        self.limit = min(self._most, self.limit + (1 / self.limit if self._troubled else 1.0))
+        self.limit = min(self._most, self.limit + (1 / self.limit if self._was_cut else 1.0))
         self._wake()
 
     def trouble(self, entered: int) -> None:
-        """None came. Those that were under way at the last cut only say the same again."""
+        """None came."""
         if entered > self._cut_at:
-            self._troubled, self._cut_at = True, self._left
+            self._recent.add(False)
+            if self._recent.mostly_fails():
+                self._cut(entered)
+
+    def _cut(self, entered: int) -> None:
+        """Those that were under way at the last cut only say the same again."""
+        if entered > self._cut_at:
+            self._was_cut, self._cut_at = True, self._left
             self.limit = max(1.0, self.limit * _CUT)
+            self._recent.forget()
 
     def _wake(self) -> None:
         room = int(self.limit) - self.under_way

@@ -9,7 +9,7 @@ from midefics.services.refusals import GarbledError
 if TYPE_CHECKING:
     import httpx2
 
-    from midefics.services.llm import Request
+    from midefics.services.requests import Request
 
 
 def answer_to(request: "Request", response: "httpx2.Response", attempts: int) -> Answer:

@@ -1,6 +1,7 @@
 """A model's answer in, a conversation out, or why it is none and the request that may mend it."""
 
 import re
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, NamedTuple
@@ -9,10 +10,10 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator
 
 from midefics.records import Record, Scalar, Turn
 from midefics.services.ledger import Answer
-from midefics.services.llm import Request
+from midefics.services.requests import Request
 
-UNGROUNDED = "not grounded"
-"""Reason of a row whose conversation says what its metadata do not support."""
+REMEMBERED = 1000
+"""Verdicts."""
 MAX_DETAIL = 1000
 """Characters of an unreadable answer that are kept."""
 _FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
@@ -53,6 +54,18 @@ class Written(NamedTuple):
     """As `Row` has it."""
 
 
+class Verdict(NamedTuple):
+    """What one answer amounts to."""
+
+    turns: tuple[Turn, ...]
+    reason: str = ""
+    """Why there are none."""
+    detail: str = ""
+    """For the quarantine."""
+    told: str = ""
+    """To the model, which is asked for repair once."""
+
+
 def parse_conversation(text: str) -> tuple[Turn, ...]:
     """Reads a model's answer strictly; a Markdown fence round it is taken off.
 
@@ -69,26 +82,45 @@ def parse_conversation(text: str) -> tuple[Turn, ...]:
     return tuple(Turn(question=turn.question, answer=turn.answer) for turn in conversation.turns)
 
 
-def read(request: Request, *answers: Answer) -> Written:
-    """What the last of a row's answers amounts to: the one that needs no repair, or has been its one."""
-    text = answers[-1].text
-    try:
-        turns = parse_conversation(text)
-    except ValueError as problem:
-        return Written((), "unreadable answer", f"{problem}: {text}"[:MAX_DETAIL])
-    if objection := request.objection(turns):
-        return Written((), objection.reason, objection.detail)
-    return Written(turns, labelling=_labelling(answers))
-
-
-def repair_for(request: Request, answer: Answer) -> Request | None:
-    """The request that asks again for what can't be read or is objected to; None where all is well."""
+def judge(request: Request, answer: Answer) -> Verdict:
+    """Reads an answer, and holds its conversation against what the request's check has to say."""
     try:
         turns = parse_conversation(answer.text)
     except ValueError as problem:
-        return repair_of(request, answer.text, f"That can't be read ({problem}).")
-    objection = request.objection(turns)
-    return repair_of(request, answer.text, objection.told) if objection else None
+        return Verdict(
+            (), "unreadable answer", f"{problem}: {answer.text}"[:MAX_DETAIL], f"That can't be read ({problem})."
+        )
+    if objection := request.objection(turns):
+        return Verdict((), objection.reason, objection.detail, objection.told)
+    return Verdict(turns)
+
+
+class Judge:
+    """Judges answers, and remembers the verdicts on the last of them: one that has just come is soon read again."""
+
+    def __init__(self) -> None:
+        self._verdicts: OrderedDict[tuple[str, str], Verdict] = OrderedDict()
+
+    def __call__(self, request: Request, answer: Answer) -> Verdict:
+        """As `judge`."""
+        known = self._verdicts.get(key := (answer.key, answer.text))
+        if known is None:
+            known = self._verdicts[key] = judge(request, answer)
+            if len(self._verdicts) > REMEMBERED:
+                self._verdicts.popitem(last=False)
+        return known
+
+
+def written(verdict: Verdict, answers: Sequence[Answer]) -> Written:
+    """What a row's answers amount to, by the verdict on the last: the one that needs no repair, or has been its one."""
+    if verdict.reason:
+        return Written((), verdict.reason, verdict.detail)
+    return Written(verdict.turns, labelling=_labelling(answers))
+
+
+def repair_for(request: Request, answer: Answer, verdict: Verdict) -> Request | None:
+    """The request that asks again for what can't be read or is objected to; None where all is well."""
+    return repair_of(request, answer.text, verdict.told) if verdict.reason else None
 
 
 def repair_of(request: Request, text: str, problem: str) -> Request:

@@ -6,20 +6,23 @@ can't be read is the caller's to put in quarantine.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from midefics.config import LabelConfig, Settings
 from midefics.services.budget import Budget
-from midefics.services.conversations import Written, read, repair_for
+from midefics.services.clerk import Clerk
+from midefics.services.conversations import Judge, Verdict, Written, repair_for, written
+from midefics.services.in_order import Asked, InOrder, Watermark
 from midefics.services.ledger import Answer, Ledger
-from midefics.services.llm import Chat, Reply, Request
+from midefics.services.llm import Chat
 from midefics.services.progress import Counter, Progress
+from midefics.services.requests import Reply, Request
 
-WINDOW = 200
-"""Requests that are looked up in the ledger together."""
+FIRST_WINDOW, WINDOW = 10, 200
+"""Requests that are looked up in the ledger together: a few at first, so that nobody waits for them; twice as many each time."""
 
 Asker = TypeVar("Asker")
 Result = TypeVar("Result")
@@ -43,69 +46,101 @@ class Correspondence(NamedTuple):
 class _LookedUp(NamedTuple):
     answers: tuple[Answer, ...]
     """The first one and its repair, as far as they are there."""
+    verdict: Verdict | None
+    """On the last of them."""
     missing: Request | None
     """What must be asked for next; None where the row is settled."""
 
 
 def correspond(
-    requests_to: Callable[[str], Iterable[Request]],
+    asked_by: Callable[[str], Iterable[Asked[Asker]]],
     rows: int,
     settings: Settings,
     config: LabelConfig,
     ledger: Ledger,
     progress: Progress,
     budget: Budget,
+    take: Callable[[Asker, Written | None, str], None],
 ) -> Correspondence:
     """Sees that the ledger has an answer to every request: asks the service for those it lacks.
 
     Args:
-        requests_to: the requests, in any order, for the model that is to write.
+        asked_by: everybody in order, with their request to the model that is to write, where they need an answer.
         rows: how many there are at most.
         settings: where the service is.
         config: how it is asked.
         ledger: of answers.
         progress: told of every row that is settled.
         budget: asked before each request.
+        take: told, in order and as soon as it is known, what came of each, and the model that answers.
 
     Raises:
         ServiceError: the service refuses or is gone; BudgetError: the money is out. What was answered is in the ledger.
     """
     for model in (config.model, *config.successors):
-        line = Line(requests_to(model), ledger)
+        line = Line(requests_of(asked_by(model)), ledger)
         if next(line, None) is None:  # all is there: nobody needs to be asked, not even which models there are
+            _following(asked_by, model, line, take).end()
             return line.told(model, 0)
     with progress.track("label", rows) as counter:
 
         async def ask() -> Correspondence:
-            chat = Chat(settings, config, budget)
+            clerk = Clerk(ledger, budget)
+            chat = Chat(settings, config, clerk)
             try:
                 model = await chat.model()
-                line = Line(requests_to(model), ledger, counter)
-                await chat.ask(line, line.keep)
+                line = Line(requests_of(asked_by(model)), ledger, counter)
+                behind = _following(asked_by, model, line, take)
+
+                def keep(reply: Reply) -> None:
+                    line.keep(reply)
+                    behind.go_on(line.settled.reached)
+
+                await chat.ask(line, keep)
+                behind.end()
                 return line.told(model, chat.requests_made)
             finally:
                 await chat.close()
+                await clerk.close()
 
         return finished(ask())
 
 
-def settled(
-    asked: Iterable[tuple[Asker, Request | None]], ledger: Ledger, problems: dict[str, str]
-) -> Iterator[tuple[Asker, Written | None]]:
-    """Reads from the ledger what became of each request, in their order, a window in memory at a time.
+def became(
+    ledger: Ledger, problems: Mapping[str, str], judge: Judge, asked: Iterable[Asked[Asker]]
+) -> Iterator[Written | None]:
+    """Reads from the ledger what came of each request, in their order; None of those who ask nothing.
 
-    None became of those who ask nothing.
+    Args:
+        ledger: of answers.
+        problems: by a request's key, why it has none.
+        judge: of answers.
+        asked: a lot.
     """
-    for window in _windows(asked):
-        looked_up = iter(_look_up([request for _, request in window if request], ledger))
-        for asker, request in window:
-            yield asker, _became(request, next(looked_up), problems) if request else None
+    requests = [request for _, request in asked]
+    looked_up = iter(_look_up([request for request in requests if request], ledger, judge))
+    for request in requests:
+        yield _written(next(looked_up), problems) if request else None
 
 
-def _became(request: Request, found: _LookedUp, problems: dict[str, str]) -> Written:
-    if found.missing is None:
-        return read(request, *found.answers)
-    return Written((), "no answer", problems.get(found.missing.key, "it was not asked for"))
+def requests_of(asked: Iterable[Asked[Asker]]) -> Iterator[Request]:
+    """Of those who have one."""
+    return (request for _, request in asked if request)
+
+
+def _following(
+    asked_by: Callable[[str], Iterable[Asked[Asker]]],
+    model: str,
+    line: "Line",
+    take: Callable[[Asker, Written | None, str], None],
+) -> InOrder[Asker]:
+    return InOrder(asked_by(model), line.became, lambda asker, found: take(asker, found, model))
+
+
+def _written(found: _LookedUp, problems: Mapping[str, str]) -> Written:
+    if found.missing is None and found.verdict:
+        return written(found.verdict, found.answers)
+    return Written((), "no answer", problems.get(found.missing.key if found.missing else "", "it was not asked for"))
 
 
 class Line(Iterator[Request]):
@@ -114,88 +149,109 @@ class Line(Iterator[Request]):
     def __init__(self, requests: Iterable[Request], ledger: Ledger, counter: Counter | None = None) -> None:
         self._windows, self._ledger, self._counter = _windows(requests), ledger, counter
         self._ready: deque[Request] = deque()
-        self._pending: set[str] = set()
-        """Keys of what is in line or under way: a second row with the same request need not ask."""
+        self._pending: dict[str, list[int]] = {}
+        """By the key of what is in line or under way, who waits for it: a second row with the same request need not ask."""
         self._repairs: set[str] = set()
-        self._problems: dict[str, str] = {}
+        self.settled = Watermark()
+        """How many of the first requests need nothing any more."""
+        self.problems: dict[str, str] = {}
+        self._judge = Judge()
         self.found = 0
         """Answers that were in the ledger."""
-        self._new = self._prompt_tokens = self._completion_tokens = 0
+        self._places = self._new = self._prompt_tokens = self._completion_tokens = 0
 
     def __next__(self) -> Request:
         while not self._ready:
             window = next(self._windows, None)
             if window is None:
                 raise StopIteration
-            for looked_up in _look_up(window, self._ledger):
+            for looked_up in _look_up(window, self._ledger, self._judge):
                 self.found += len(looked_up.answers)
-                self._put(looked_up.missing, bool(looked_up.answers))
+                self._put(looked_up.missing, [self._places], bool(looked_up.answers))
+                self._places += 1
         return self._ready.popleft()
 
     def keep(self, reply: Reply) -> None:
-        """Commits an answer; puts its repair in line where it can't be read."""
+        """Takes in an answer that is in the ledger; puts its repair in line where it won't do."""
         request, answer = reply.request, reply.answer
         key = answer.key if answer else request.key
-        self._pending.discard(key)
+        waiting = self._pending.pop(key)
         was_repair = key in self._repairs
         self._repairs.discard(key)
         if answer is None:
-            self._problems[key] = reply.problem
-            self._advance()
+            self.problems[key] = reply.problem
+            self._settle(waiting)
             return
-        self._ledger.put(answer)
         self._new += 1
         self._prompt_tokens += answer.prompt_tokens
         self._completion_tokens += answer.completion_tokens
-        self._put(None if was_repair else repair_for(request, answer), is_repair=True)
+        repair = None if was_repair else repair_for(request, answer, self._judge(request, answer))
+        self._put(repair, waiting, is_repair=True)
+
+    def became(self, asked: Iterable[Asked[Asker]]) -> Iterator[Written | None]:
+        """What came of a lot whose requests are settled."""
+        return became(self._ledger, self.problems, self._judge, asked)
 
     def told(self, model: str, requests_made: int) -> Correspondence:
         """What has come of it."""
         return Correspondence(
-            model, self._problems, requests_made, self.found, self._prompt_tokens, self._completion_tokens
+            model, self.problems, requests_made, self.found, self._prompt_tokens, self._completion_tokens
         )
 
-    def _put(self, request: Request | None, is_repair: bool) -> None:
+    def _put(self, request: Request | None, waiting: list[int], is_repair: bool) -> None:
         if request is None:
-            self._advance()
+            self._settle(waiting)
             return
         key = request.key
         if key in self._pending:
-            self._advance()
+            self._pending[key] += waiting
             return
-        self._pending.add(key)
+        self._pending[key] = waiting
         if is_repair:
             self._repairs.add(key)
             self._ready.appendleft(request)
         else:
             self._ready.append(request)
 
-    def _advance(self) -> None:
+    def _settle(self, places: list[int]) -> None:
+        for place in places:
+            self.settled.settle(place)
         if self._counter:
-            self._counter.advance(1, note=f"{self._new} answers paid")
+            self._counter.advance(len(places), note=f"{self._new} answers paid")
 
 
-def _look_up(requests: Sequence[Request], ledger: Ledger) -> list[_LookedUp]:
+def _look_up(requests: Sequence[Request], ledger: Ledger, judge: Judge) -> list[_LookedUp]:
     keys = [request.key for request in requests]
     first = ledger.get_many(keys)
+    verdicts = {key: judge(request, first[key]) for key, request in zip(keys, requests, strict=True) if key in first}
     repairs = {key: repair for key, request in zip(keys, requests, strict=True)
-               if key in first and (repair := repair_for(request, first[key]))}  # fmt: skip
+               if key in first and (repair := repair_for(request, first[key], verdicts[key]))}  # fmt: skip
     repaired = ledger.get_many(repair.key for repair in repairs.values()) if repairs else {}
-    looked_up = []
-    for key, request in zip(keys, requests, strict=True):
-        answers = (first[key],) if key in first else ()
-        missing = None if answers else request
-        if repair := repairs.get(key):
-            second = repaired.get(repair.key)
-            answers, missing = (*answers, second) if second else answers, None if second else repair
-        looked_up.append(_LookedUp(answers, missing))
-    return looked_up
+    return [_found(request, first.get(key), verdicts.get(key), repairs.get(key), repaired, judge)
+            for key, request in zip(keys, requests, strict=True)]  # fmt: skip
+
+
+def _found(
+    request: Request,
+    first: Answer | None,
+    verdict: Verdict | None,
+    repair: Request | None,
+    repaired: dict[str, Answer],
+    judge: Judge,
+) -> _LookedUp:
+    if first is None:
+        return _LookedUp((), None, request)
+    if repair is None:
+        return _LookedUp((first,), verdict, None)
+    second = repaired.get(repair.key)
+    return _LookedUp((first, second), judge(repair, second), None) if second else _LookedUp((first,), verdict, repair)
 
 
 def _windows(items: Iterable[Result]) -> Iterator[list[Result]]:
-    remaining = iter(items)
-    while window := list(islice(remaining, WINDOW)):
+    remaining, size = iter(items), FIRST_WINDOW
+    while window := list(islice(remaining, size)):
         yield window
+        size = min(2 * size, WINDOW)
 
 
 def finished(work: Coroutine[None, None, Result]) -> Result:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ BUSY_TIMEOUT_MS = 30_000
 _LOCK = 0x6D696465
 """The number under which processes that must write alone queue in PostgreSQL."""
 _IMMEDIATE = "midefics_immediate"
+_TOGETHER: ContextVar[Connection | None] = ContextVar("_TOGETHER", default=None)
 
 
 def sqlite_engine(path: Path) -> Engine:
@@ -81,6 +83,28 @@ def writing_alone(engine: Engine) -> Iterator[Connection]:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             yield connection
+
+
+@contextmanager
+def together(engine: Engine) -> Iterator[None]:
+    """All that asks for a `transaction` of this engine within the block, in this thread, shares one: committed whole, or not."""
+    with writing_alone(engine) as connection:
+        token = _TOGETHER.set(connection)
+        try:
+            yield
+        finally:
+            _TOGETHER.reset(token)
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """A transaction of one's own, or the one that is shared, see `together`."""
+    shared = _TOGETHER.get()
+    if shared is not None and shared.engine is engine:
+        yield shared
+        return
+    with engine.begin() as connection:
+        yield connection
 
 
 def explained(what: str, engine: Engine, error: SQLAlchemyError) -> StorageError:

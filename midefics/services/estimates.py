@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from midefics.config import LabelConfig, Settings
 from midefics.records import Record
 from midefics.services.ledger import Ledger
-from midefics.services.llm import Request, estimated_tokens
 from midefics.services.prices import AS_OF, price_of
+from midefics.services.requests import Request, estimated_tokens
 from midefics.services.spending import MICRO, LedgerBudget, microusd
 
 if TYPE_CHECKING:

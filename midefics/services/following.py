@@ -22,20 +22,21 @@ def follow(trainings: Trainings, training: str, progress: Progress, stop: StopRe
     Raises:
         StoppedError: we were told to stop.
     """
-    try:
-        with progress.track("train") as counter:
-            return _watch(trainings, training, counter)
-    except StoppedError:
-        state = trainings.state(training)
-        if state and state.state == "running" and stop.reason == "SIGTERM":
-            trainings.ask_to_stop(training, state)
-            log.info("train: told process %s on %s to save and leave", state.process.number, state.process.host)
-        raise
+    # Gently: an exception out of a signal's handler may meet code that swallows it, such as a log's.
+    with stop.gentle(), progress.track("train") as counter:
+        manifest = _watch(trainings, training, counter, stop)
+    if not stop.reason:
+        return manifest
+    state = trainings.state(training)
+    if state and state.state == "running" and stop.reason == "SIGTERM":
+        trainings.ask_to_stop(training, state)
+        log.info("train: told process %s on %s to save and leave", state.process.number, state.process.host)
+    raise StoppedError(f"train: stopped following ({stop.reason})")
 
 
-def _watch(trainings: Trainings, training: str, counter: Counter) -> Manifest | None:
+def _watch(trainings: Trainings, training: str, counter: Counter, stop: StopRequest) -> Manifest | None:
     pulse, followed = Pulse(trainings.pace.dead_after_s), ""
-    while True:
+    while not stop.reason:
         state = trainings.state(training)
         if state and pulse.beats(state):
             if state.owner != followed:
@@ -51,6 +52,7 @@ def _watch(trainings: Trainings, training: str, counter: Counter) -> Manifest | 
         elif _free(trainings, training):
             return None
         time.sleep(LOOK_EVERY_S)
+    return None
 
 
 def _free(trainings: Trainings, training: str) -> bool:

@@ -23,10 +23,11 @@ from sqlalchemy import (
     bindparam,
     select,
 )
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 
 from midefics.records import Digest, Record
-from midefics.services.databases import engine_at, explained, prepare, sqlite_engine
+from midefics.services.databases import engine_at, explained, prepare, sqlite_engine, transaction
 
 KEYS_PER_QUERY = 500
 
@@ -47,7 +48,10 @@ _ANSWERS = Table(
     Column("cost_microusd", BigInteger),
     Column("created_at", DateTime(timezone=True), nullable=False),
 )
-_PUT = _ANSWERS.insert()
+_PUT = {
+    name: dialect.insert(_ANSWERS).on_conflict_do_nothing()
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
 _FILE_COST = (
     _ANSWERS.update()
     .where((_ANSWERS.c.key == bindparam("of")) & _ANSWERS.c.cost_microusd.is_(None))
@@ -122,10 +126,8 @@ class Ledger:
         """Commits one answer; the first one under a key stays."""
         values = answer.model_dump() | {"created_at": datetime.now(UTC)}
         try:
-            with self.engine.begin() as connection:
-                connection.execute(_PUT, values)
-        except IntegrityError:
-            return
+            with transaction(self.engine) as connection:
+                connection.execute(_PUT[self.engine.dialect.name], values)
         except SQLAlchemyError as error:
             raise explained("ledger", self.engine, error) from error
 

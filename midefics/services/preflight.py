@@ -34,16 +34,18 @@ async def preflight(client: "openai.AsyncOpenAI", base_url: str, models: Sequenc
         ServiceError: it does not answer.
         RefusedError: it does not let us in, or has none of the models any more.
     """
+    import httpx2
     import openai
 
     try:
-        listed = [model async for model in client.models.list()]
+        # `client.models` would import all of the client's resources first, which takes longer than the question.
+        response = await client.get("/models", cast_to=httpx2.Response)
+        ends = {model["id"]: _day(model.get("shutdown_date")) for model in response.json()["data"]}
     except (openai.AuthenticationError, openai.PermissionDeniedError, openai.APIConnectionError) as error:
         raise explained(error, base_url, models[0], "") from error
-    except (openai.OpenAIError, ValueError) as error:
+    except (openai.OpenAIError, ValueError, LookupError, TypeError, AttributeError) as error:
         log.warning("%s lists no models (%s); asking %s unseen", base_url, said(error), models[0])
         return Preflight(models[0], ())
-    ends = {model.id: _day(getattr(model, "shutdown_date", None)) for model in listed}
     return Preflight(_chosen(models, ends, base_url), tuple(sorted(ends)))
 
 

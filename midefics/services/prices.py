@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from midefics.config import PriceConfig
 
 if TYPE_CHECKING:
-    from midefics.services.llm import Request
+    from midefics.services.requests import Request
 
 AS_OF = "2026-06"
 """When the table was last compared with published ones."""

@@ -47,6 +47,11 @@ def limit_told(headers: Mapping[str, str], kind: str) -> Limit | None:
     return Limit(minute if abs(rate / minute - 1) < NEAR else max(rate, 0.001), limit, remaining)
 
 
+def spent(headers: Mapping[str, str]) -> bool:
+    """Whether the headers say that nothing is left of a limit."""
+    return any((limit := limit_told(headers, kind)) and limit.remaining < 1 for kind in ("requests", "tokens"))
+
+
 def _number(text: str | None) -> float | None:
     try:
         return max(0.0, float(text)) if text else None

@@ -28,6 +28,19 @@ def passes(error: BaseException) -> bool:
     return isinstance(error, openai.APIConnectionError | TimeoutError | GarbledError)
 
 
+def may_be_paid(error: BaseException) -> bool:
+    """Whether the service may have answered, and charge for it, although no answer arrived that could be read.
+
+    What it refuses, or answers with an error of its own, it does not charge for; nor what it was never sent.
+    """
+    import httpx2
+    import openai
+
+    if isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout):
+        return False
+    return isinstance(error, openai.APIConnectionError | TimeoutError | GarbledError)
+
+
 def concerns_one_request(error: BaseException) -> bool:
     """Whether another request may do where this one is refused: too long, or against a content policy."""
     return getattr(error, "code", None) in _ONE_REQUEST

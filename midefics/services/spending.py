@@ -20,12 +20,12 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from midefics.config import LabelConfig
 from midefics.services.budget import Budget, BudgetError, NoBudget
-from midefics.services.databases import explained
+from midefics.services.databases import explained, transaction
 from midefics.services.ledger import Answer, Ledger
 from midefics.services.prices import Price, price_of, prompt_tokens_at_most
 
 if TYPE_CHECKING:
-    from midefics.services.llm import Request
+    from midefics.services.requests import Request
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ _END = (
     .values(state=bindparam("becomes"), cost_microusd=_COST)
     .returning(_RESERVATIONS.c.microusd)
 )
+_AMOUNT_OF = select(_RESERVATIONS.c.microusd).where(_RESERVATIONS.c.id == bindparam("reservation"))
 _BATCH = "a batch"
 """In place of a worker's name: a batch outlives those who made it, and what is reserved for it never expires."""
 
@@ -184,10 +185,17 @@ class LedgerBudget:
                 self._book(connection, 0, sum(new.values()))
 
     def cancel(self, reservation: str) -> None:
-        """Gives back what was reserved: no answer came."""
+        """Gives back what was reserved: nothing was paid."""
         if reservation:
             with self._transaction() as connection:
                 self._close(connection, reservation, "cancelled", 0)
+
+    def forfeit(self, reservation: str) -> None:
+        """Books all that was reserved as spent: the service may have answered, and charged, what never arrived."""
+        if reservation:
+            with self._transaction() as connection:
+                amount = connection.execute(_AMOUNT_OF, {"reservation": reservation}).scalar() or 0
+                self._close(connection, reservation, "forfeited", amount)
 
     def stands(self) -> Spent:
         """How much is spent and reserved."""
@@ -240,7 +248,7 @@ class LedgerBudget:
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         try:
-            with self._engine.begin() as connection:
+            with transaction(self._engine) as connection:
                 yield connection
         except IntegrityError:
             raise

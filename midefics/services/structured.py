@@ -6,6 +6,7 @@ The service then holds the model to the schema while it writes; we parse as stri
 """
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,8 +15,8 @@ Format = dict[str, Any]
 
 JSON_OBJECT: Format = {"type": "json_object"}
 NAME = "response_format"
-WEAKEST = 2
-"""Steps down to no format at all."""
+_KINDS = ("json_schema", "json_object")
+"""From the strongest down."""
 _WITHOUT = re.compile(r"gpt-3\.5|gpt-4(?:$|-)|gpt-4o-2024-05-13$|chatgpt-4o|o1-(?:mini|preview)")
 """Models of OpenAI that take no schema, by how their names begin (its guide to structured outputs). Of others we learn it."""
 _SPOKEN_OF = re.compile(r"response_format|json_schema|json_object|structured output", re.IGNORECASE)
@@ -31,10 +32,15 @@ def format_for(model: str, record: type[BaseModel]) -> Format:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def weakened(wanted: Format | None, steps: int) -> Format | None:
-    """What is left of a format after so many refusals; None: ask without any."""
-    ladder = [wanted, *([JSON_OBJECT] if wanted and wanted["type"] == "json_schema" else [])]
-    return ladder[steps] if steps < len(ladder) else None
+def weakened(wanted: Format, refused: Collection[str]) -> Format | None:
+    """The strongest that is left of a format where some kinds are refused; None: ask without any."""
+    ladder = (wanted, JSON_OBJECT)
+    return next((one for one in ladder if one["type"] not in refused), None)
+
+
+def kinds_above(kind: str | None) -> tuple[str, ...]:
+    """Kinds of formats that are stronger than one; all of them than none."""
+    return _KINDS[: _KINDS.index(kind)] if kind in _KINDS else _KINDS
 
 
 def refuses_format(status: int | None, param: object, message: str) -> bool:

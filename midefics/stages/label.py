@@ -6,7 +6,9 @@ which fills templates and is no language model. Rows that bring their own turns 
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from midefics.config import LabelConfig, RunConfig
@@ -19,15 +21,17 @@ from midefics.prompts import Prompt
 from midefics.records import Manifest, Rejected, Row, Scalar, Turn
 from midefics.services import Services
 from midefics.services.batches import correspond_in_batches
-from midefics.services.conversations import Written
-from midefics.services.correspondence import Line, correspond, settled
+from midefics.services.conversations import Judge, Written
+from midefics.services.correspondence import Line, became, correspond, requests_of
 from midefics.services.estimates import estimated
-from midefics.services.llm import Request
+from midefics.services.in_order import InOrder
 from midefics.services.merging import rows_by_id
 from midefics.services.preflight import OPENAI_URL
 from midefics.services.prompt_registry import register_quietly
+from midefics.services.requests import Request
 from midefics.services.spending import budget_for
 from midefics.sources import source
+from midefics.stages.tally import Tally
 from midefics.stages.tasks import Task, call_for, objection, task_of, term_for, text_only_task_of
 
 log = logging.getLogger(__name__)
@@ -37,50 +41,19 @@ OFFLINE_VERSION = "offline-1"
 MODEL_CALLS, MODEL_CALLS_VERSION = "code", "modelcall-1"
 
 
-class Labels(NamedTuple):
-    """Who writes, and what came of each row, as it is asked for."""
+Take = Callable[[Row, Written | None, str], None]
+"""Takes a row, what came of it (None where it brings its own turns), and who wrote."""
 
-    writer: str
-    written: Iterator[tuple[Row, Written | None]]
-    """Every row, in the order of their ids; None for those that bring their own turns."""
+
+class Labels(NamedTuple):
+    """How the rows get their conversations."""
+
+    write: Callable[[Take], dict[str, Scalar]]
+    """Hands every row on, in the order of their ids, as soon as what came of it is known; returns the output's facts."""
     version: Callable[[Row], str]
     """Of the prompt that a row was written by."""
-    facts: dict[str, Scalar]
     prompts: dict[str, Prompt]
     """Those that have been used, by their version; filled as the rows come."""
-
-
-class Tally:
-    """Of each source's rows, how many got a conversation."""
-
-    def __init__(self) -> None:
-        self.asked: dict[str, int] = {}
-        self.bad: dict[str, int] = {}
-        self.first: dict[str, tuple[str, Written]] = {}
-        self.versions: set[str] = set()
-
-    def count(self, row: Row, written: Written, version: str) -> None:
-        """Takes in what came of one row."""
-        self.asked[row.source] = self.asked.get(row.source, 0) + 1
-        self.versions.add(version)
-        if not written.turns:
-            self.bad[row.source] = self.bad.get(row.source, 0) + 1
-            self.first.setdefault(row.source, (row.id, written))
-
-    def require_enough(self, max_bad_share: float) -> None:
-        """Refuses a stage's output that lacks too much.
-
-        Raises:
-            DataError: a source has too large a share of rows without a conversation.
-        """
-        for name, bad in self.bad.items():
-            rows, (identifier, first) = self.asked[name], self.first[name]
-            if bad > max_bad_share * rows:
-                raise DataError(
-                    f"{name}: {bad} of {rows} rows got no conversation, first {identifier} ({first.reason}: "
-                    f"{' '.join(first.detail.split())[:120]}); rerun with label.max_bad_share above {max_bad_share:g} "
-                    "to quarantine them"
-                )
 
 
 def run(config: RunConfig, *validated: Manifest, services: Services, wait: str = "yes") -> Manifest:
@@ -105,25 +78,28 @@ def run(config: RunConfig, *validated: Manifest, services: Services, wait: str =
         if _online(services)
         else _offline(config, validated, services)
     )
-    tally, questions, text_only = Tally(), Questions(config.label.max_same_question_share), 0
+    tally, questions, text_only = Tally(), Questions(config.label.max_same_question_share), Counter[bool]()
     with services.storage.draft("conversations", sorted(manifest.digest for manifest in validated)) as draft:
-        for row, written in labels.written:
+
+        def take(row: Row, written: Written | None, writer: str) -> None:
+            version = labels.version(row)
             if written:
-                tally.count(row, written, labels.version(row))
-            outcome = _labelled(row, written, labels)
-            draft.take(_thinned(outcome, questions) if written and labels.writer != OFFLINE else outcome)
-            if isinstance(outcome, Row):
-                text_only += bool(outcome.text_only)
+                tally.count(row, written, version)
+            outcome = _labelled(row, written, writer, version)
+            draft.take(_thinned(outcome, questions) if written and writer != OFFLINE else outcome)
+            text_only[isinstance(outcome, Row) and bool(outcome.text_only)] += 1
+
+        facts = labels.write(take)
         tally.require_enough(config.label.max_bad_share)
         if not draft.rows:
             raise DataError(
                 "label: no row has a conversation; look at the quarantine of validate, or at label in the log"
             )
-        draft.facts |= {"writer": labels.writer, "prompt_version": ", ".join(sorted(tally.versions))} | labels.facts
+        draft.facts |= {"prompt_version": ", ".join(sorted(tally.versions))} | facts
         if questions.thinned:
             draft.facts["turns_thinned"] = questions.thinned
-        if text_only:
-            draft.facts["text_only_rows"] = text_only
+        if text_only[True]:
+            draft.facts["text_only_rows"] = text_only[True]
     register_quietly(labels.prompts, services)
     out, seconds = draft.manifest.rows, time.monotonic() - started
     log.info("label: %s rows in, %s out, %s rejected, %.1f s", rows, out, rows - out, seconds)
@@ -136,7 +112,7 @@ def estimate(config: RunConfig, *validated: Manifest, services: Services) -> dic
     Repairs of unreadable answers come on top. The offline writer asks nobody.
     """
     pairs = requests_for(config, config.label.model, validated, services) if _online(services) else iter(())
-    line = Line((request for _, request in pairs if request), services.ledger)
+    line = Line(requests_of(pairs), services.ledger)
     found = estimated(line, config.name, config.label, services.settings, services.ledger)
     writer = config.label.model if _online(services) else OFFLINE
     told: dict[str, Scalar] = {"writer": writer, "rows": sum(manifest.rows for manifest in validated)}
@@ -151,10 +127,14 @@ def _offline(config: RunConfig, manifests: Sequence[Manifest], services: Service
     log.info(
         "label: the offline writer fills templates and is no language model; set OPENAI_API_KEY or OPENAI_BASE_URL for one"
     )
-    facts: dict[str, Scalar] = {"writer": OFFLINE, "prompt_version": OFFLINE_VERSION}
-    rows = (_with_calls(row, config.label) for row in rows_by_id(services.storage, manifests))
-    written = ((_with_definition(row, config.label), None if row.turns else _composed(row)) for row in rows)
-    return Labels(OFFLINE, written, lambda _: OFFLINE_VERSION, facts, {})
+
+    def write(take: Take) -> dict[str, Scalar]:
+        for row in rows_by_id(services.storage, manifests):
+            called = _with_calls(row, config.label)
+            take(_with_definition(called, config.label), None if called.turns else _composed(called), OFFLINE)
+        return {"writer": OFFLINE, "prompt_version": OFFLINE_VERSION}
+
+    return Labels(write, lambda _: OFFLINE_VERSION, {})
 
 
 def _composed(row: Row) -> Written:
@@ -186,28 +166,31 @@ def _with_text_only(row: Row, turns: tuple[Turn, ...], labelling: dict[str, Scal
 
 
 def _asked(config: RunConfig, manifests: Sequence[Manifest], services: Services, wait: bool) -> Labels:
-    log.info("label: %s at %s writes", config.label.model, services.settings.openai_base_url or OPENAI_URL)
-
-    def requests_to(model: str) -> Iterator[Request]:
-        return (request for _, request in requests_for(config, model, manifests, services) if request)
-
-    rows = round(sum(manifest.rows for manifest in manifests) * (1 + config.label.text_only_share))
-    budget = budget_for(config.name, config.label, services.ledger)
-    surroundings = (services.settings, config.label, services.ledger, services.progress, budget)
-    if config.label.mode == "batch":
-        done = correspond_in_batches(requests_to, rows, *surroundings, wait=wait)
-    else:
-        done = correspond(requests_to, rows, *surroundings)
-    facts: dict[str, Scalar] = {
-        "requests_made": done.requests_made,
-        "answers_from_ledger": done.answers_from_ledger,
-        "prompt_tokens": done.prompt_tokens,
-        "completion_tokens": done.completion_tokens,
-    }
-    pairs = _tasks_and_requests(config, done.model, manifests, services)
     prompts: dict[str, Prompt] = {}
-    written = _joined(settled(pairs, services.ledger, done.problems), config.label, done.model, prompts)
-    return Labels(done.model, written, lambda row: task_of(row, config.label).prompt.version, facts, prompts)
+
+    def asked_by(model: str) -> Iterator[tuple[Task, Request | None]]:
+        return _tasks_and_requests(config, model, manifests, services)
+
+    def write(take: Take) -> dict[str, Scalar]:
+        rows = round(sum(manifest.rows for manifest in manifests) * (1 + config.label.text_only_share))
+        budget = budget_for(config.name, config.label, services.ledger)
+        surroundings = (services.settings, config.label, services.ledger, services.progress, budget)
+        joining = Joining(config.label, prompts, take)
+        if config.label.mode == "batch":
+            done = correspond_in_batches(lambda model: requests_of(asked_by(model)), rows, *surroundings, wait=wait)
+            lookup = partial(became, services.ledger, done.problems, Judge())
+            InOrder(asked_by(done.model), lookup, partial(joining, writer=done.model)).end()
+        else:
+            done = correspond(asked_by, rows, *surroundings, joining)
+        return {
+            "writer": done.model,
+            "requests_made": done.requests_made,
+            "answers_from_ledger": done.answers_from_ledger,
+            "prompt_tokens": done.prompt_tokens,
+            "completion_tokens": done.completion_tokens,
+        }
+
+    return Labels(write, lambda row: task_of(row, config.label).prompt.version, prompts)
 
 
 def requests_for(
@@ -229,19 +212,22 @@ def _tasks_and_requests(
         yield task, None if row.turns else task.request(config.label, model, base_url)
 
 
-def _joined(
-    outcomes: Iterable[tuple[Task, Written | None]], config: LabelConfig, model: str, prompts: dict[str, Prompt]
-) -> Iterator[tuple[Row, Written | None]]:
-    """Each row once, with its turns about no image: the definition itself where the model wrote none that hold."""
-    about: Row | None = None
-    for task, written in outcomes:
+class Joining:
+    """Hands each row on once, with its turns about no image: the definition itself where the model wrote none that hold."""
+
+    def __init__(self, config: LabelConfig, prompts: dict[str, Prompt], take: Take) -> None:
+        self._config, self._prompts, self._take = config, prompts, take
+        self._about: Row | None = None
+
+    def __call__(self, task: Task, written: Written | None, writer: str) -> None:
+        """Takes what came of a task; those about no image come before those about the row's own."""
         if written:
-            prompts[task.prompt.version] = task.prompt
+            self._prompts[task.prompt.version] = task.prompt
         if task.is_text_only:
-            about = _told_of_term(task, written, model) or _with_definition(task.row, config)
-        else:
-            yield about or task.row, task.finished(written) if written else None
-            about = None
+            self._about = _told_of_term(task, written, writer) or _with_definition(task.row, self._config)
+            return
+        row, self._about = self._about or task.row, None
+        self._take(row, task.finished(written) if written else None, writer)
 
 
 def _told_of_term(task: Task, written: Written | None, model: str) -> Row | None:
@@ -251,14 +237,14 @@ def _told_of_term(task: Task, written: Written | None, model: str) -> Row | None
     return _with_text_only(task.row, written.turns, told | {"text_only_cost": written.labelling["cost"]})
 
 
-def _labelled(row: Row, written: Written | None, labels: Labels) -> Row | Rejected:
+def _labelled(row: Row, written: Written | None, writer: str, version: str) -> Row | Rejected:
     if written is None:
         return row.model_copy(update={"writer": row.writer or "archive"})
     if not written.turns:
         detail, reason = written.detail, written.reason
         return Rejected(id=row.id, source=row.source, reason=reason, detail=detail, origin=row.image_sha256)
     labelling = {**row.labelling, **written.labelling}
-    by = {"writer": labels.writer, "prompt_version": labels.version(row), "labelling": labelling}
+    by = {"writer": writer, "prompt_version": version, "labelling": labelling}
     return row.model_copy(update={"turns": written.turns} | by)
 
 

@@ -21,7 +21,7 @@ from midefics.model_calls import Exchange, completed, draft_faults, exchange, li
 from midefics.prompts import MODEL_CALLS, OF_SOURCE, TEXT_ONLY, VQA, Prompt, load_prompt
 from midefics.records import Row, Scalar, Turn
 from midefics.services.conversations import Conversation, Written
-from midefics.services.llm import Objection, Request
+from midefics.services.requests import Objection, Request
 from midefics.services.structured import format_for
 from midefics.sources import source
 

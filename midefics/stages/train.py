@@ -119,10 +119,12 @@ def _prepared(config: RunConfig, dataset: Manifest, services: Services) -> "tupl
     """The model with a fresh adapter, what it learns from, and the configuration with what is left to memory decided."""
     from midefics.vlm.adapter import add_adapter
     from midefics.vlm.base import locate
+    from midefics.vlm.device import check_device
     from midefics.vlm.load import load_base
     from midefics.vlm.ranks import first_of_each_machine
     from midefics.vlm.room import check_room, gpu_bytes, settle
 
+    check_device(config.base_model)
     with first_of_each_machine():
         location = locate(config.base_model, services.settings.home, services.progress)
     available = gpu_bytes() if config.train.parallel == "ddp" else None  # the plan knows no shares

@@ -1,8 +1,12 @@
 """A data set's rows in, what a model learns from and is watched on out."""
 
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
+from PIL import Image
+
+from midefics.base_models import base_model
 from midefics.config import RunConfig
 from midefics.errors import DataError, ModelError
 from midefics.model_calls import exchanges
@@ -33,7 +37,7 @@ def training_samples(config: RunConfig, dataset: Manifest, services: Services, l
     """Encodes every conversation, or each of its turns as `train.sample` says; turns about no image without one.
 
     Raises:
-        DataError: there is nothing to train on.
+        DataError: there is nothing to train on, or the pictures were made for another base model.
         ModelError: a first turn is longer than `train.max_length`, or a picture is broken and `train.bad_images` says `fail`.
     """
     from midefics.vlm.collate import Sample
@@ -41,9 +45,11 @@ def training_samples(config: RunConfig, dataset: Manifest, services: Services, l
     splits: dict[str, list[Sample]] = {"train": [], "validation": [], "test": []}
     held_out: list[Row] = []
     dropped = unreadable = 0
+    side = base_model(config.base_model).image_size
     for row in services.storage.rows(dataset):
         if row.split not in ("train", "validation") or not row.turns:
             continue
+        refuse_shrunk(row, side, config.base_model)
         before = len(splits[row.split])
         for piece, image in _pieces(row, config.train.sample):
             if made := _encoded(row, piece, image, config, loaded):
@@ -58,6 +64,24 @@ def training_samples(config: RunConfig, dataset: Manifest, services: Services, l
             f"dataset {dataset.digest[:16]} has no training rows; assemble it with a smaller assemble.test_share"
         )
     return TrainingSamples(splits["train"], splits["validation"], dropped, unreadable, held_out)
+
+
+def refuse_shrunk(row: Row, side: int, name: str) -> None:
+    """A picture that ingest made smaller than the model sees it was made for another base model.
+
+    Raises:
+        DataError: this one was.
+    """
+    try:
+        with Image.open(BytesIO(row.image)) as picture:
+            stored = max(picture.size)
+    except BROKEN:
+        return  # told of where it is decoded
+    if stored < min(side, max(row.width, row.height)):
+        raise DataError(
+            f"the data set was made for another base model: {row.id} is stored with {stored} pixels, {name} sees {side} "
+            f"and the archive's picture has {max(row.width, row.height)}; run ingest with ingest.image_size={side} or more"
+        )
 
 
 def _pieces(row: Row, sample: str) -> Iterator[tuple[Sequence[Turn], bytes | None]]:

@@ -104,8 +104,15 @@ def fit(
     trainer.remove_callback(PrinterCallback)
     best = Best(trainer, config)
     trainer.add_callback(best)
-    with faster(loaded, config):
-        _train(trainer, best, keeper)
+    try:
+        with faster(loaded, config):
+            _train(trainer, best, keeper)
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"the GPU's memory was full at step {trainer.state.global_step + 1} ({str(error).split('. ')[0]}); lower "
+            "train.batch_size or train.tokens_per_batch and raise train.accumulation, or set "
+            "train.gradient_checkpointing=on"
+        ) from error
     kept_step = best.put_back()
     return _fitted(trainer, kept_step, waste, len(train) - len(learnable), trainer.learnt())
 

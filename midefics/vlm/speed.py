@@ -44,13 +44,23 @@ def faster(loaded: Loaded, config: TrainConfig) -> Iterator[None]:
 
 @contextmanager
 def _walked_once(model: Any) -> Iterator[None]:
-    """`train()` visits every module, and the Trainer calls it before every batch: thousands of visits for nothing."""
+    """`train()` and `zero_grad()` visit every module, before every batch and step: thousands of visits for nothing."""
     usual = model.train
+    learning: list[torch.nn.Parameter] = []
+
+    def zero_grad(set_to_none: bool = True) -> None:
+        del set_to_none
+        # Not before the first call: sharding puts other parameters in the place of those there are now.
+        learning.extend([] if learning else [weight for weight in model.parameters() if weight.requires_grad])
+        for weight in learning:
+            weight.grad = None
+
     model.train = lambda mode=True: model if model.training == mode else usual(mode)
+    model.zero_grad = zero_grad
     try:
         yield
     finally:
-        del model.train
+        del model.train, model.zero_grad
 
 
 def settled(config: TrainConfig, loaded: Loaded) -> TrainConfig:
