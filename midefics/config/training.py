@@ -84,7 +84,8 @@ class TrainConfig(Record):
     """`host:port` on one of the `nodes`, which all of them reach: there they meet."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """With several processes. `ddp`: each holds the whole 4-bit base, only the adapter's gradients travel. `fsdp`: each holds
-    its share of every block and fetches the rest when it is needed: for cards that the base alone fills."""
+    its share of every block and fetches the rest when it is needed: room for longer batches on small cards. While it is
+    loaded the whole base is on each card, a moment long."""
     lora: LoraConfig = LoraConfig()
     validations: Annotated[int, Field(ge=0)] = 4
     """How often the loss on the validation split is taken during a run; the last time after its last step."""
