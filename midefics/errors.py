@@ -56,3 +56,9 @@ class StoppedError(MideficsError):
     """The work was told to stop, and has kept what it needs to go on."""
 
     exit_code = 75
+
+
+class LostError(MideficsError):
+    """One of several processes that work together died; the work can be gone on with."""
+
+    exit_code = 75

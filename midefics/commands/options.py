@@ -1,7 +1,6 @@
 """What the commands share: options, the configuration that they name, how a result is told."""
 
 import logging
-import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from midefics.config import RunConfig, load_config, load_settings, shipped_confi
 from midefics.errors import ConfigError
 from midefics.records import Manifest
 from midefics.services import Services
+from midefics.services.logs import set_up
 from midefics.stages import latest_inputs
 
 out = Console()
@@ -26,24 +26,7 @@ class Debugging:
 
 def _debug(on: bool) -> bool:
     Debugging.on = Debugging.on or on
-    logging.basicConfig(
-        level=logging.DEBUG if on else logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
-    )
-    noisy_ones = (
-        "httpx",
-        "httpx2",
-        "httpcore",
-        "alembic",
-        "mlflow.store",
-        "matplotlib",
-        "great_expectations",
-        "botocore",
-    )
-    for noisy in noisy_ones:
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # else it misses an optional kernel at every start
-    if not on:  # what libraries warn their own developers of
-        warnings.simplefilter("ignore")
+    set_up(logging.DEBUG if on else logging.INFO)
     return on
 
 

@@ -75,6 +75,17 @@ class TrainConfig(Record):
     """Processes that decode pictures and make batches ahead of the GPU; 0: between the steps. The batches are the same."""
     bad_images: Literal["fail", "skip"] = "fail"
     """A picture that can't be decoded: `fail` stops with its row's id, `skip` learns nothing from the row and counts it."""
+    processes: Positive = 1
+    """Processes on each machine that train together, one a GPU, on gloo where there is none. Each takes its own batches of
+    every optimizer step, so a step learns from `batch_size` × `accumulation` × all processes."""
+    nodes: Positive = 1
+    """Machines that train together. Each runs the same command with the same inputs, and all share storage."""
+    rendezvous: Annotated[str, Field(pattern=r"^[^:/\s]+:[0-9]+$")] | None = None
+    """`host:port` on one of the `nodes`, which all of them reach: there they meet."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """With several processes. `ddp`: each holds the whole 4-bit base, only the adapter's gradients travel. `fsdp`: each holds
+    its share of every block and fetches the rest when it is needed: room for longer batches on small cards. While it is
+    loaded the whole base is on each card, a moment long."""
     lora: LoraConfig = LoraConfig()
     validations: Annotated[int, Field(ge=0)] = 4
     """How often the loss on the validation split is taken during a run; the last time after its last step."""
@@ -99,6 +110,25 @@ class TrainConfig(Record):
     def capacity(self) -> int:
         """Tokens that a batch made by tokens may hold."""
         return self.tokens_per_batch or self.max_length
+
+    @property
+    def world(self) -> int:
+        """All processes that train together."""
+        return self.processes * self.nodes
+
+    @model_validator(mode="after")
+    def _works_on_several(self) -> Self:
+        if self.nodes > 1 and not self.rendezvous:
+            raise ValueError("nodes needs rendezvous: host:port, where they meet")
+        if self.parallel == "fsdp" and self.world == 1:
+            raise ValueError("parallel: fsdp needs processes or nodes above 1; one process has nobody to share with")
+        if self.parallel == "fsdp" and self.optimizer != "adamw_torch":
+            raise ValueError(
+                "parallel: fsdp needs optimizer: adamw_torch; the 8-bit one can't hold its state in shares"
+            )
+        if self.parallel == "fsdp" and self.compile != "off":
+            raise ValueError("parallel: fsdp needs compile: off")
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

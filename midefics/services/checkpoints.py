@@ -74,6 +74,17 @@ class Checkpoints:
                 log.warning("checkpoint of step %s is damaged (%s); trying the one before", step, error)
         return None
 
+    def at(self, step: int) -> Checkpoint:
+        """The one of a step.
+
+        Raises:
+            StorageError: it is not there, or damaged.
+        """
+        try:
+            return self._whole(step)
+        except (OSError, ValueError, KeyError) as error:
+            raise StorageError(f"checkpoint of step {step} can't be read: {error}") from error
+
     def clear(self) -> None:
         """Removes all of them, finished or not."""
         for step in self._steps():

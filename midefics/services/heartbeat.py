@@ -1,11 +1,14 @@
 """A claimed training in; a thread out that tells everybody that it is alive and how far, and listens for who wants it to end."""
 
 import logging
+import multiprocessing
 import os
 import threading
 import time
 from types import TracebackType
 from typing import Self
+
+import psutil
 
 from midefics.errors import MideficsError
 from midefics.records import Manifest
@@ -35,7 +38,7 @@ class Heartbeat:
         self.lost = False
         """Another process has taken the training over: nothing of it may be touched any more."""
         self._trainings, self._training, self._stop, self._outlive_s = trainings, training, stop, outlive_s
-        self._parent, self._orphan_since = os.getppid(), 0.0
+        self._parent, self._orphan_since = starter(), 0.0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._writing = threading.Lock()
@@ -90,7 +93,7 @@ class Heartbeat:
             self._stop.ask("a follower on another machine was told to stop")
 
     def _look_at_the_parent(self) -> None:
-        if self._outlive_s is None or os.getppid() == self._parent:
+        if self._outlive_s is None or starter() == self._parent:
             return
         if not self._orphan_since:
             self._orphan_since = time.time()
@@ -100,3 +103,14 @@ class Heartbeat:
         last = max(self._orphan_since, watched.stat().st_mtime if watched.exists() else 0.0)
         if time.time() - last > self._outlive_s:
             self._stop.ask(f"nobody has watched it for {self._outlive_s:.0f} s")
+
+
+def starter() -> int:
+    """The process that started this command; between it and one of several that train together stands their launcher."""
+    launcher = multiprocessing.parent_process()
+    if launcher is None or launcher.pid is None:
+        return os.getppid()
+    try:
+        return psutil.Process(launcher.pid).ppid()
+    except psutil.NoSuchProcess:
+        return 0

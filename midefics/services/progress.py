@@ -74,14 +74,14 @@ class Counter:
 class Progress:
     """Shows how far work is: as a bar where standard error is a terminal, else as a log line every few seconds."""
 
-    def __init__(self, file: Path | None = None) -> None:
-        self._file = file
+    def __init__(self, file: Path | None = None, silent: bool = False) -> None:
+        self.file, self._silent = file, silent
 
     @contextmanager
     def track(self, name: str, total: int | None = None) -> Iterator[Counter]:
         """Counts the steps of the block; `total` is how many are expected."""
-        if not sys.stderr.isatty():
-            counter = Counter(name, total, self._file, None)
+        if self._silent or not sys.stderr.isatty():
+            counter = Counter(name, total, self.file, None)
             counter.tell()
             yield counter
             counter.tell()
@@ -95,7 +95,7 @@ class Progress:
             TextColumn("{task.fields[note]}"),
         )
         with Bars(*columns, console=Console(stderr=True)) as bars:
-            counter = Counter(name, total, self._file, bars)
+            counter = Counter(name, total, self.file, bars)
             counter.tell()
             yield counter
             counter.tell()

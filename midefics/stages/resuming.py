@@ -18,7 +18,14 @@ from midefics.services.trainings import Process, State, Trainings
 
 log = logging.getLogger(__name__)
 
-OF_NO_CONSEQUENCE = {"checkpoint_every", "keep_checkpoints", "sample_answers", "workers", "frozen_outputs_gb"}
+OF_NO_CONSEQUENCE = {
+    "checkpoint_every",
+    "keep_checkpoints",
+    "sample_answers",
+    "workers",
+    "frozen_outputs_gb",
+    "rendezvous",
+}
 """Keys of `train` that the adapter does not depend on."""
 TRAINING, PROCESS = "midefics.training", "midefics.process"
 """Tags of an MLflow run."""

@@ -1,7 +1,8 @@
 """A data set in, a low-rank adapter out; every step's figures go to MLflow as they come.
 
 One process at a time trains the same thing: a second one follows it. One that was killed is gone on with, from its newest
-checkpoint and in its MLflow run, to the same adapter.
+checkpoint and in its MLflow run, to the same adapter. Where several processes train together the first of them is that one,
+and the others lend it their hands.
 """
 
 import json
@@ -13,7 +14,10 @@ from typing import TYPE_CHECKING
 from midefics.config import RunConfig
 from midefics.records import Manifest
 from midefics.services import Services
-from midefics.stages.resuming import Manner, Ours, one_at_a_time
+from midefics.services.checkpoints import Checkpoints
+from midefics.services.stopping import StopRequest
+from midefics.stages.launching import launch, must_launch
+from midefics.stages.resuming import Manner, Ours, identity, one_at_a_time
 from midefics.stages.training_samples import TrainingSamples, training_samples
 
 if TYPE_CHECKING:
@@ -22,9 +26,13 @@ if TYPE_CHECKING:
     from midefics.services.progress import Counter
     from midefics.vlm.fit import Fitted
     from midefics.vlm.load import Loaded
+    from midefics.vlm.ranks import Ranks
     from midefics.vlm.samples import SampleAnswers
 
 log = logging.getLogger(__name__)
+
+START, MADE = "start", "made"
+"""What the first process tells the others: the step that all go on from, and the adapter's manifest."""
 
 
 def run(
@@ -49,26 +57,92 @@ def run(
         StoppedError: SIGTERM or Ctrl-C came; what is needed to go on is kept.
         StorageError: a checkpoint or the adapter can't be stored.
     """
+    if must_launch(config):
+        return launch(config, dataset, services, {"fresh": fresh, "outlive_s": outlive_s})
     manner = Manner(bool(fresh), float(outlive_s) if outlive_s else None)
-    return one_at_a_time(config, dataset, services, manner, lambda ours: _train(config, dataset, services, ours))
+    if config.train.world == 1:
+        return one_at_a_time(config, dataset, services, manner, lambda ours: _train(config, dataset, services, ours))
+    from midefics.vlm.ranks import Ranks
+
+    ranks = Ranks(config.train.world)
+    if not ranks.first:
+        return _help(config, dataset, services, ranks)
+    with ranks.leading():
+        made = one_at_a_time(
+            config, dataset, services, manner, lambda ours: _lead(config, dataset, services, ours, ranks)
+        )
+        ranks.tell(MADE, made.model_dump(mode="json"))
+    return made
 
 
-def _train(config: RunConfig, dataset: Manifest, services: Services, ours: Ours) -> Manifest:
+def _lead(config: RunConfig, dataset: Manifest, services: Services, ours: Ours, ranks: "Ranks") -> Manifest:
+    ranks.tell(START, ours.start.step if ours.start else 0)
+    with ranks.together():
+        return _train(config, dataset, services, ours)
+
+
+def _help(config: RunConfig, dataset: Manifest, services: Services, ranks: "Ranks") -> Manifest:
+    """Computes with the first process if that trains, and returns what it returns."""
+    with StopRequest().listening() as stop:
+        word = ranks.hear(START, MADE)
+        if START in word:
+            with ranks.together(), ranks.to_the_end():
+                _compute(config, dataset, services, word[START], stop)
+        return Manifest.model_validate(ranks.hear(MADE)[MADE])
+
+
+def _compute(config: RunConfig, dataset: Manifest, services: Services, step: int, stop: StopRequest) -> None:
+    from midefics.vlm.checkpoints import Keeper
+    from midefics.vlm.fit import fit
+    from midefics.vlm.ranks import first_of_each_machine
+    from midefics.vlm.samples import SampleAnswers
+
+    checkpoints = Checkpoints(services.storage.store, identity(config, dataset), config.train.keep_checkpoints)
+    with first_of_each_machine():
+        start = checkpoints.at(step) if step else None
+    settled, loaded, data = _prepared(config, dataset, services)
+    asked = SampleAnswers(data.held_out, config.train.sample_answers)
+
+    def tell(step: int, figures: dict[str, float]) -> None:
+        # Where every process holds a share of the weights, none can answer alone.
+        if config.train.parallel == "fsdp" and "validation_loss" in figures and asked.asked:
+            asked.ask(loaded, step)
+
+    fit(
+        loaded, data.train, data.validation, settled.train,
+        seed=config.seed, folder=services.settings.home / "cache" / "trainer", tell=tell,
+        keeper=Keeper(checkpoints, config.train.checkpoint_every, start, stop, dict),
+    )  # fmt: skip
+
+
+def _prepared(config: RunConfig, dataset: Manifest, services: Services) -> "tuple[RunConfig, Loaded, TrainingSamples]":
+    """The model with a fresh adapter, what it learns from, and the configuration with what is left to memory decided."""
     from midefics.vlm.adapter import add_adapter
     from midefics.vlm.base import locate
     from midefics.vlm.device import check_device
     from midefics.vlm.load import load_base
+    from midefics.vlm.ranks import first_of_each_machine
     from midefics.vlm.room import check_room, gpu_bytes, settle
 
     check_device(config.base_model)
-    location = locate(config.base_model, services.settings.home, services.progress)
-    check_room(config, services.settings.home, longest=1, available=gpu_bytes())
+    with first_of_each_machine():
+        location = locate(config.base_model, services.settings.home, services.progress)
+    available = gpu_bytes() if config.train.parallel == "ddp" else None  # the plan knows no shares
+    check_room(config, services.settings.home, longest=1, available=available)
     loaded = add_adapter(load_base(*location), config.train.lora, config.seed)
     data = training_samples(config, dataset, services, loaded)
     sizes = len(data.train), len(data.validation)
     log.info("train: %s conversations, %s to validate on, from %s in nf4", *sizes, config.base_model)
     longest = max(len(sample.input_ids) for sample in data.train)
-    config = settle(config, services.settings.home, longest, gpu_bytes())
+    return settle(config, services.settings.home, longest, available), loaded, data
+
+
+def _train(config: RunConfig, dataset: Manifest, services: Services, ours: Ours) -> Manifest:
+    from midefics.vlm.ranks import first_of_each_machine
+
+    with first_of_each_machine():
+        pass  # the checkpoint that we start from is here already; the others look for theirs now
+    config, loaded, data = _prepared(config, dataset, services)
     tags = {"dataset_digest": dataset.digest, "base_model": config.base_model, "quantisation": "nf4, double"}
     name = f"{config.name} on {dataset.digest[:8]}"
 
@@ -78,7 +152,7 @@ def _train(config: RunConfig, dataset: Manifest, services: Services, ours: Ours)
         ) as run_id:
             ours.heartbeat.found_run(run_id)
             fitted = _fit(config, services, ours, loaded, data)
-        _save(loaded.model, config, draft.path)
+        _save(loaded.model, fitted, config, draft.path)
         (draft.path / "history.json").write_text(json.dumps(fitted.history), encoding="utf-8")
         draft.rows = len(data.train)
         draft.facts.update(
@@ -147,11 +221,13 @@ class _Teller:
             self._tracking.log_text(self._run_id, self._asked.page(), "samples.html")
 
 
-def _save(model: "PeftModel", config: RunConfig, folder: Path) -> None:
+def _save(model: "PeftModel", fitted: "Fitted", config: RunConfig, folder: Path) -> None:
     # The path a base model was loaded from is this machine's affair.
     model.peft_config["default"].base_model_name_or_path = config.base_model
     # Left to decide by itself whether the embeddings changed, peft looks for the base model on the hub.
-    model.save_pretrained(folder / "adapter", safe_serialization=True, save_embedding_layers=False)
+    model.save_pretrained(
+        folder / "adapter", safe_serialization=True, save_embedding_layers=False, state_dict=fitted.learnt
+    )
     # peft's template of a card; all that it says is that path.
     (folder / "adapter" / "README.md").unlink(missing_ok=True)
 

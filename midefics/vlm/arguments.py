@@ -7,6 +7,7 @@ import torch
 from transformers import TrainingArguments
 
 from midefics.config import TrainConfig
+from midefics.vlm.feed import ranks
 
 
 def arguments(config: TrainConfig, steps: int, validates: bool, seed: int, folder: Path) -> TrainingArguments:
@@ -27,6 +28,10 @@ def arguments(config: TrainConfig, steps: int, validates: bool, seed: int, folde
         bf16=bf16,
         fp16=on_gpu and config.precision == "auto" and not bf16,
         use_cpu=not on_gpu,
+        ddp_backend="gloo" if ranks() > 1 and not on_gpu else None,
+        # A rank whose batch shows no picture has no gradient for an adapter in the vision tower.
+        ddp_find_unused_parameters=config.lora.targets != "text",
+        ddp_broadcast_buffers=False,
         # Reentrant checkpointing drops the gradients of adapters in the vision tower without a word.
         gradient_checkpointing=config.gradient_checkpointing == "on",
         gradient_checkpointing_kwargs={"use_reentrant": False},

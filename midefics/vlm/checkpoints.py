@@ -18,10 +18,12 @@ import torch
 from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 
 from midefics.config import TrainConfig
 from midefics.services.checkpoints import Checkpoint, Checkpoints
 from midefics.services.stopping import StopRequest
+from midefics.vlm.sharding import like, spread_state, whole, whole_state
 from midefics.vlm.trainer import QloraTrainer
 from midefics.vlm.watch import Watcher
 
@@ -60,6 +62,8 @@ class CheckpointedTrainer(QloraTrainer):
         """Whether a step has begun and not ended."""
         self._boundary: dict[str, Any] = {}
         self._facts_then: dict[str, Any] = {}
+        self._learnt: dict[str, torch.Tensor] = {}
+        self._spread: dict[str, Any] | None = None
         self._began = time.monotonic()
         if keeper:
             self.add_callback(_Saving(self, keeper))
@@ -77,15 +81,20 @@ class CheckpointedTrainer(QloraTrainer):
     def keep(self, validation_due: bool = False) -> None:
         """Keeps the state after the last whole step, even where the next one has begun."""
         states = gather_object([self._boundary])
+        unreadable = gather_object(self._facts_then["unreadable"])
+        spread = self.config.parallel == "fsdp"
+        self._learnt, self._spread = self.learnt(), whole_state(self.optimizer.state_dict()) if spread else None
         if self.keeper is None or not self.is_world_process_zero():
             return
-        facts = self._facts_then | {"validation_due": validation_due} | self.keeper.facts()
-        self.keeper.checkpoints.save(self.state.global_step, lambda folder: self._write(folder, states), facts)
+        facts = self._facts_then | {"unreadable": sorted(set(unreadable)), "validation_due": validation_due}
+        self.keeper.checkpoints.save(
+            self.state.global_step, lambda folder: self._write(folder, states), facts | self.keeper.facts()
+        )
 
     def learnt(self) -> dict[str, torch.Tensor]:
         """A copy on the CPU of all that learns, by name."""
         return {
-            name: parameter.detach().to("cpu", copy=True).contiguous()
+            name: whole(parameter.detach()).to("cpu", copy=True).contiguous()
             for name, parameter in self.accelerator.unwrap_model(self.model).named_parameters()
             if parameter.requires_grad
         }
@@ -95,7 +104,7 @@ class CheckpointedTrainer(QloraTrainer):
         parameters = dict(self.accelerator.unwrap_model(self.model).named_parameters())
         with torch.no_grad():
             for name, tensor in tensors.items():
-                parameters[name].copy_(tensor)
+                parameters[name].copy_(like(tensor, parameters[name]))
 
     def step_is_whole(self) -> None:
         """Remembers the random state and the facts between two steps: a step that is cut short is as if never begun."""
@@ -112,10 +121,12 @@ class CheckpointedTrainer(QloraTrainer):
             return super().evaluate(*args, **kwargs)
 
     def _write(self, folder: Path, random_states: list[dict[str, Any]]) -> None:
-        save_file(self.learnt(), folder / LEARNT)
+        save_file(self._learnt, folder / LEARNT)
         if self.best:
             save_file(self.best, folder / BEST)
         self._save_optimizer_and_scheduler(str(folder))
+        if self._spread is not None:
+            torch.save(self._spread, folder / OPTIMIZER_NAME)
         self._save_scaler(str(folder))
         for rank, state in enumerate(random_states):
             name = f"rng_state_{rank}.pth" if len(random_states) > 1 else "rng_state.pth"
@@ -131,6 +142,14 @@ class CheckpointedTrainer(QloraTrainer):
         folder = Path(resume_from_checkpoint)
         self.put_back(load_file(folder / LEARNT))
         self.best = load_file(folder / BEST) if (folder / BEST).is_file() else {}
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if self.config.parallel == "ddp" or checkpoint is None:
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        state = torch.load(Path(checkpoint) / OPTIMIZER_NAME, map_location="cpu", weights_only=True)
+        self.optimizer.load_state_dict(spread_state(state, self.optimizer))
+        self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / SCHEDULER_NAME, weights_only=True))
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
         # Before the evaluation that follows a step, so that one cut short is found as it was before it.
@@ -163,7 +182,7 @@ class _Saving(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
     ) -> None:
         del args, state, rest
-        if self._asked():
+        if self._any(bool(self._stop.reason)):
             control.should_save = control.should_training_stop = True
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
@@ -171,11 +190,9 @@ class _Saving(TrainerCallback):
         self._trainer.mid_step = False
         if state.global_step >= state.max_steps:
             return
-        if self._asked():
-            control.should_save = control.should_training_stop = True
-        elif (self._steps and state.global_step % self._steps == 0) or (
-            self._seconds and time.monotonic() - self._saved > self._seconds
-        ):
+        asked = self._any(bool(self._stop.reason))
+        control.should_training_stop = control.should_training_stop or asked
+        if asked or (self._steps and state.global_step % self._steps == 0) or self._due():
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
@@ -186,16 +203,19 @@ class _Saving(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
     ) -> None:
         del args, state, control, rest
-        if self._asked():
+        if self._any(bool(self._stop.reason)):
             raise CutShort
 
-    def _asked(self) -> bool:
-        """Whether any of the processes that train together was told to stop."""
+    def _due(self) -> bool:
+        return self._seconds is not None and self._any(time.monotonic() - self._saved > self._seconds)
+
+    def _any(self, claim: bool) -> bool:
+        """Whether it holds for any of the processes that train together; all of them have to ask."""
         accelerator = self._trainer.accelerator
         if accelerator.num_processes == 1:
-            return bool(self._stop.reason)
-        told = torch.tensor([float(bool(self._stop.reason))], device=accelerator.device)
-        return bool(accelerator.reduce(told, reduction="sum").item() > 0)
+            return claim
+        claims = torch.tensor(float(claim), device=accelerator.device)
+        return bool(accelerator.reduce(claims, reduction="sum").item() > 0)
 
 
 def random_state() -> dict[str, Any]:

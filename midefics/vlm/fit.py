@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from accelerate.utils import gather_object
 from transformers import PrinterCallback
 
 from midefics.config import TrainConfig
@@ -20,6 +21,8 @@ from midefics.vlm.collate import Sample
 from midefics.vlm.feed import batches, padding, ranks
 from midefics.vlm.frozen import digest, frozen_outputs
 from midefics.vlm.load import Loaded
+from midefics.vlm.ranks import first_of_each_machine
+from midefics.vlm.sharding import shard
 from midefics.vlm.speed import faster, settled
 from midefics.vlm.watch import Tell, Watcher
 
@@ -48,6 +51,8 @@ class Fitted(NamedTuple):
     """`step` with its `loss` and `learning_rate`, and its `validation_loss` where there was one."""
     kept_step: int
     """The step whose adapter the model has now."""
+    learnt: dict[str, torch.Tensor]
+    """That adapter, by the names of the model's parameters."""
 
 
 def fit(
@@ -87,11 +92,14 @@ def fit(
     waste = padding(learnable.lengths, batches(learnable.lengths, config, seed, 0), config)
     log.info("fit: %s steps of %s batches, %.2f %% padding", steps, config.batching, 100 * waste)
     watcher = Watcher(tell, config.divergence)
+    collate = _batches(loaded, [*learnable.samples, *watched.samples], config, folder)
+    if config.parallel == "fsdp":
+        shard(loaded)
     trainer = CheckpointedTrainer(
         config, watcher, keeper,
         model=loaded.model, args=arguments(config, steps, bool(len(watched)), seed, folder),
         train_dataset=learnable, eval_dataset=watched if len(watched) else None,
-        data_collator=_batches(loaded, [*learnable.samples, *watched.samples], config, folder),
+        data_collator=collate,
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     best = Best(trainer, config)
@@ -105,7 +113,8 @@ def fit(
             "train.batch_size or train.tokens_per_batch and raise train.accumulation, or set "
             "train.gradient_checkpointing=on"
         ) from error
-    return _fitted(trainer, best.put_back(), waste, len(train) - len(learnable))
+    kept_step = best.put_back()
+    return _fitted(trainer, kept_step, waste, len(train) - len(learnable), trainer.learnt())
 
 
 def _train(trainer: CheckpointedTrainer, best: Best, keeper: Keeper | None) -> None:
@@ -125,10 +134,13 @@ def _train(trainer: CheckpointedTrainer, best: Best, keeper: Keeper | None) -> N
 
 def _stopped(trainer: CheckpointedTrainer, keeper: Keeper) -> str:
     done, steps = trainer.state.global_step, trainer.state.max_steps
-    return f"train: stopped at step {done} of {steps} ({keeper.stop.reason}); the same command goes on from there"
+    why = keeper.stop.reason or "another of its processes was told to"
+    return f"train: stopped at step {done} of {steps} ({why}); the same command goes on from there"
 
 
-def _fitted(trainer: CheckpointedTrainer, kept_step: int | None, waste: float, left_out: int) -> Fitted:
+def _fitted(
+    trainer: CheckpointedTrainer, kept_step: int | None, waste: float, left_out: int, learnt: dict[str, torch.Tensor]
+) -> Fitted:
     history: dict[int, dict[str, float]] = {}
     for entry in trainer.state.log_history:
         names = {"loss": "loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
@@ -139,9 +151,10 @@ def _fitted(trainer: CheckpointedTrainer, kept_step: int | None, waste: float, l
     tenth = max(1, len(losses) // 10)
     first, last = (sum(part) / tenth for part in (losses[:tenth], losses[-tenth:]))
     step = trainer.state.global_step
+    unreadable = set(gather_object(sorted(trainer.unreadable)))
     return Fitted(
-        step, first, last, trainer.watcher.tokens, trainer.seconds, waste, left_out, len(trainer.unreadable),
-        list(history.values()), step if kept_step is None else kept_step,
+        step, first, last, trainer.watcher.tokens, trainer.seconds, waste, left_out, len(unreadable),
+        list(history.values()), step if kept_step is None else kept_step, learnt,
     )  # fmt: skip
 
 
@@ -165,5 +178,6 @@ def _batches(loaded: Loaded, samples: Sequence[Sample], config: TrainConfig, fol
         raise ModelError("train.batching: packed is not exact with this base model; take tokens")
     if config.frozen_outputs:
         pictures = {digest(sample.image): sample.image for sample in samples if sample.image is not None}
-        frozen = frozen_outputs(loaded, pictures, folder.parent / "frozen", config.frozen_outputs_gb)
+        with first_of_each_machine():
+            frozen = frozen_outputs(loaded, pictures, folder.parent / "frozen", config.frozen_outputs_gb)
     return Batches(loaded, packed, frozen or None)

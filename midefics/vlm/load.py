@@ -80,4 +80,4 @@ def load_tuned(base: str | Path, adapter: Path, revision: str | None = None, sid
 
 
 def _device() -> str:
-    return "cuda:0" if torch.cuda.is_available() else "cpu"
+    return f"cuda:{torch.cuda.current_device()}" if torch.cuda.is_available() else "cpu"

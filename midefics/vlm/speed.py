@@ -67,7 +67,8 @@ def settled(config: TrainConfig, loaded: Loaded) -> TrainConfig:
     """The configuration with every `auto` about memory decided."""
     if config.gradient_checkpointing != "auto":
         return config
-    on = needs_checkpointing(loaded, config)
+    # Processes that share the weights must all do the same, whatever each has free.
+    on = config.parallel == "fsdp" or needs_checkpointing(loaded, config)
     log.info("gradient checkpointing: %s, for what memory is free", "on" if on else "off")
     return config.model_copy(update={"gradient_checkpointing": "on" if on else "off"})
 

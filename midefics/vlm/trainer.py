@@ -1,5 +1,7 @@
 """transformers' Trainer with our batches, and losses that are means over tokens wherever they are taken."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -37,6 +39,8 @@ class QloraTrainer(Trainer):
         self.unreadable: set[int] = set()
         """Indices of the samples skipped for their pictures."""
         super().__init__(callbacks=[watcher], **rest)
+        # The Trainer's word for a model whose weights are spread already: it only leaves them alone.
+        self.is_distributed_loading_by_transformers = config.parallel == "fsdp"
         # The loss predicts the next token, so a label at the first position would count and never be learnt.
         self._loss_shifts_labels = True
 
@@ -66,7 +70,7 @@ class QloraTrainer(Trainer):
             ModelError: a picture of the batch can't be decoded, and none may be skipped.
         """
         rows = tuple(self.train_dataset.samples[number].id for number in inputs["numbers"])
-        self.watcher.tokens += self._counted(inputs, self.train_dataset)
+        self._take_out(inputs, self.train_dataset)
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         self.watcher.batches.append(Batch(rows, loss.detach()))
         return loss
@@ -86,7 +90,7 @@ class QloraTrainer(Trainer):
         total = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         for batch in dataloader:
             inputs = self._prepare_inputs(batch)
-            self._counted(inputs, samples)
+            self._take_out(inputs, samples)
             learnt = (inputs["labels"][:, 1:] != IGNORED).sum()
             with torch.no_grad(), self.compute_loss_context_manager():
                 summed = model(**inputs, num_items_in_batch=1).loss
@@ -106,15 +110,28 @@ class QloraTrainer(Trainer):
             pin_memory=self.args.dataloader_pin_memory and torch.cuda.is_available(),
         )
 
-    def _counted(self, inputs: dict[str, Any], samples: Samples) -> int:
-        """Takes what is not the model's out of a batch; returns its real tokens."""
+    def get_batch_samples(
+        self, epoch_iterator: Iterator, num_batches: int, device: torch.device
+    ) -> tuple[list[dict[str, Any]], Any]:
+        """The batches of one optimizer step, and the learnt tokens of all ranks' ones; counts all their tokens."""
+        samples, items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        tokens = torch.tensor(sum(int(batch.pop("tokens")) for batch in samples), device=device)
+        self.watcher.tokens += int(self.accelerator.reduce(tokens, "sum"))
+        return samples, items
+
+    def _defer_fsdp_gradient_reduction(self) -> AbstractContextManager[None]:
+        """Gradients are spread after every batch: whole ones until the step's end would take what spreading saves."""
+        return nullcontext()
+
+    def _take_out(self, inputs: dict[str, Any], samples: Samples) -> None:
+        """Takes what is not the model's out of a batch."""
         del inputs["numbers"]
+        inputs.pop("tokens", None)
         bad: list[int] = inputs.pop("unreadable").tolist()
         if bad and self.config.bad_images == "fail":
             raise ModelError(_told(samples.samples[bad[0]], bad[0]))
         if samples is self.train_dataset:
             self.unreadable.update(bad)
-        return int(inputs.pop("tokens"))
 
 
 def _told(sample: Sample, index: int) -> str:
