@@ -55,7 +55,7 @@ class TrainConfig(Record):
     token and word of the vocabulary, are never held whole. The loss is the same."""
     frozen_outputs: bool = False
     """What vision tower and perceiver make of a picture is computed once and kept under `cache/frozen`. Needs an adapter
-    that leaves both alone: `lora.targets: text`."""
+    that leaves both alone: `lora.targets: text`. A base model that can't be shown them goes without."""
     frozen_outputs_gb: PositiveFloat = 50
     """What `cache/frozen` may take for one base model; IDEFICS-9b takes 164 kB a picture."""
     gradient_checkpointing: Annotated[Literal["off", "on", "auto"], Switch] = "off"

@@ -31,8 +31,8 @@ TABLES = {
 HINTS = {value: re.compile(words, re.IGNORECASE) for value, words in MODALITY_HINTS.items()}
 _COUNTED = (DIAGNOSIS, FINDING, MODALITY, SITE)
 """Kinds of which the words have a plural."""
-_CAPITALS = frozenset(("oct", "pet", "mr", "mri", "mris", "fmri", "fmris", "cat scan", "cat scans"))
-"""Words that are others in small letters: a cat is no CT, and a pet no PET."""
+_CAPITALS = frozenset(("oct", "pet", "mr", "mrs", "mri", "mris", "fmri", "fmris", "cat scan", "cat scans"))
+"""Words that are others in small letters: a cat is no CT, a pet no PET, and Mrs Smith no magnetic resonance."""
 
 
 class Word(NamedTuple):

@@ -176,7 +176,9 @@ def _batches(loaded: Loaded, samples: Sequence[Sample], config: TrainConfig, fol
     packed, frozen = config.batching == "packed", None
     if packed and not loaded.family.supports.packing:
         raise ModelError("train.batching: packed is not exact with this base model; take tokens")
-    if config.frozen_outputs:
+    if config.frozen_outputs and not loaded.family.supports.cached_vision:
+        log.warning("fit: this base model can't be shown its towers' outputs; they are computed for every batch")
+    elif config.frozen_outputs:
         pictures = {digest(sample.image): sample.image for sample in samples if sample.image is not None}
         with first_of_each_machine():
             frozen = frozen_outputs(loaded, pictures, folder.parent / "frozen", config.frozen_outputs_gb)

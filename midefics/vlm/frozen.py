@@ -61,16 +61,14 @@ def frozen_outputs(loaded: Loaded, pictures: Mapping[str, Picture], folder: Path
     """Computes what is not kept yet, and opens all.
 
     Args:
-        loaded: the model; its towers must carry no adapter.
+        loaded: the model, of a family that can be shown them; its towers must carry no adapter.
         pictures: by `digest`. One that can't be decoded is left out.
         folder: of the outputs of every model.
         most_gb: what this model's may take.
 
     Raises:
-        ModelError: the towers learn, the family has none, or there is no room.
+        ModelError: the towers learn, or there is no room.
     """
-    if not loaded.family.supports.cached_vision:
-        raise ModelError("train.frozen_outputs: this base model can't be shown a tower's outputs; leave it out")
     own = folder / fingerprint(loaded)
     own.mkdir(parents=True, exist_ok=True)
     kept = FrozenOutputs(own)
