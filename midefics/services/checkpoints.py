@@ -45,19 +45,19 @@ class Checkpoints:
     def save(self, step: int, write: Callable[[Path], None], facts: dict[str, Any]) -> None:
         """Keeps the state after a step; `write` fills an empty folder with its files.
 
-        Where the bucket does not answer the training goes on, with the checkpoint before.
+        Where the bucket does not answer the training goes on, with the checkpoint before. One of a later step is there
+        only if it is damaged: it does not count among those that stay.
 
         Raises:
             StorageError: the disk is full or not writable; earlier checkpoints are as they were.
         """
         try:
             self._publish(step, write, facts)
+            log.info("checkpoint of step %s is in %s", step, self._store.address(self._uri(step)))
+            for old in [there for there in self._steps() if there <= step][self._keep :]:
+                self._delete(old)
         except UnreachableError as error:
-            log.warning("checkpoint of step %s is not kept: %s", step, error)
-            return
-        for old in self._steps()[self._keep :]:
-            self._delete(old)
-        log.info("checkpoint of step %s is in %s", step, self._store.address(self._uri(step)))
+            log.warning("checkpoint of step %s: %s; the training goes on", step, error)
 
     def newest(self) -> Checkpoint | None:
         """The newest one that is whole; a damaged one is told of in the log and passed over.
