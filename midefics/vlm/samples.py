@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
+from midefics.evidence.held_out import evenly
+from midefics.pictures import BROKEN
 from midefics.records import Row
+from midefics.vlm.collate import opened
 from midefics.vlm.generate import Prompt, answers
 from midefics.vlm.load import Loaded
 
@@ -31,13 +34,14 @@ class SampleAnswers:
     """Asks the same questions at every validation.
 
     Args:
-        rows: of the validation split; the first question of a few, evenly spread, is asked.
+        rows: of the validation split; the first question of a few, evenly spread, is asked, unless their picture can't
+            be decoded.
         count: how many.
         given: what an earlier process heard, by step.
     """
 
     def __init__(self, rows: Sequence[Row], count: int, given: dict[str, list[str]] | None = None) -> None:
-        chosen = [rows[place * len(rows) // count] for place in range(count)] if len(rows) > count else rows[:count]
+        chosen = [row for row in evenly(rows, count) if _decodes(row.image)]
         self.asked = [Asked(row.id, row.turns[0].question, row.turns[0].answer, row.image) for row in chosen]
         self.given: dict[str, list[str]] = dict(given or {})
 
@@ -63,3 +67,11 @@ class SampleAnswers:
             f'<section><img src="{picture}" alt=""><div><h3>{escape(asked.question)}</h3><small>{escape(asked.row)}</small>'
             f"<table><tr><th>expected</th><th>{escape(asked.expected)}</th></tr>{lines}</table></div></section>"
         )
+
+
+def _decodes(image: bytes) -> bool:
+    try:
+        opened(image)
+    except BROKEN:
+        return False
+    return True
