@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from midefics.base_models import base_model
 from midefics.records import Manifest
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ NEEDS = {
     "merged-nf4": "transformers, bitsandbytes, accelerate",
     "bundle": "transformers, peft, bitsandbytes, accelerate",
 }
+TRAINING_ON = """Set `model.loss_function` yourself before training on it: transformers 5.23 forgets IDEFICS' added tokens in its own.
+
+"""
 SAYS = {
     "merged-bf16": "The quantised base unpacked, plus the adapter, in bfloat16: one model that needs no adapter.",
     "merged-int8": "The quantised base unpacked, plus the adapter, in eight bits (LLM.int8).",
@@ -43,9 +47,7 @@ Nothing is fetched to load it. In this folder, with {NEEDS[shape]}:
 {BUNDLE if shape == "bundle" else MERGED}
 ```
 
-Set `model.loss_function` yourself before training on it: transformers 5.23 forgets IDEFICS' added tokens in its own.
-
-Against base and adapter as they were trained, on {found.questions} held-out questions ({found.tokens} tokens of true answers):
+{TRAINING_ON if base_model(str(base.facts["base_model"])).architecture == "idefics" else ""}Against base and adapter as they were trained, on {found.questions} held-out questions ({found.tokens} tokens of true answers):
 
 | | trained | this export |
 | --- | ---: | ---: |

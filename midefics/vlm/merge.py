@@ -41,7 +41,9 @@ class Adapter(NamedTuple):
         config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
         others = [name for name in ("use_dora", "modules_to_save", "rank_pattern", "alpha_pattern") if config.get(name)]
         if config["peft_type"] != "LORA" or others:
-            raise ModelError(f"{folder}: only a plain LoRA adapter can be merged, not one with {', '.join(others)}")
+            raise ModelError(
+                f"{folder}: only a plain LoRA adapter can be merged, not one with {', '.join(others) or config['peft_type']}"
+            )
         tensors = load_file(folder / "adapter_model.safetensors")
         factors = {}
         for name, down in tensors.items():
