@@ -39,7 +39,7 @@ class PromotionApproval(ApprovalOperator):
 
         adapter, evaluation, registration = (manifest["facts"] for manifest in self.manifests)
         self.subject = f"Let version {registration['version']} of {registration['model_name']} out as @champion?"
-        self.body = approval_body(adapter, evaluation, registration, load_settings().mlflow_tracking_uri)
+        self.body = approval_body(adapter, evaluation, registration, load_settings().mlflow_address)
         return super().execute(context)
 
 
