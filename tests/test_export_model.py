@@ -24,7 +24,8 @@ from midefics.stages.export_readme import readme
 from midefics.stages.shared_base import shared_base
 from midefics.vlm.adapter import add_adapter
 from midefics.vlm.compare import Asked, Heard, compare, hear
-from midefics.vlm.exported import Format, load, write
+from midefics.vlm.exported import load, write
+from midefics.vlm.formats import Format
 from midefics.vlm.load import load_base, load_tuned
 from midefics.vlm.merge import INDEX, merge
 from midefics.vlm.shape import architecture, shape_of

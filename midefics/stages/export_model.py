@@ -14,10 +14,10 @@ from midefics.services import Services
 from midefics.services.drafts import draft_path
 from midefics.stages.export_readme import readme
 from midefics.stages.shared_base import shared_base
+from midefics.vlm.formats import Format
 
 if TYPE_CHECKING:
     from midefics.vlm.compare import Asked, Difference
-    from midefics.vlm.exported import Format
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Source(NamedTuple):
     run_id: str
 
 
-def export_model(reference: str, folder: Path, shape: "Format", limits: Limits, services: Services) -> "Difference":
+def export_model(reference: str, folder: Path, shape: Format, limits: Limits, services: Services) -> "Difference":
     """Writes the export, measures it against base and adapter on held-out questions, and logs that to the version's run.
 
     The folder appears when all is there and near enough.
@@ -136,7 +136,7 @@ def _asked(dataset: Manifest, most: int, services: Services) -> "list[Asked]":
     return evenly(every, most)
 
 
-def _near_enough(found: "Difference", shape: str, limits: Limits) -> None:
+def _near_enough(found: "Difference", shape: Format, limits: Limits) -> None:
     if found.exact_match > limits.exact_match or found.nll > limits.nll:
         raise ModelError(
             f"{shape} is not what was trained: exact match {found.exact_match_reference:.3f} to {found.exact_match_export:.3f} "
@@ -149,7 +149,7 @@ def _figures(found: "Difference") -> dict[str, float]:
     return found._asdict() | {"nll": found.nll, "exact_match": found.exact_match}
 
 
-def _told(found: "Difference", source: Source, shape: str) -> dict[str, object]:
+def _told(found: "Difference", source: Source, shape: Format) -> dict[str, object]:
     digests = {
         "adapter_digest": source.adapter.digest,
         "base_digest": source.base.digest,

@@ -5,18 +5,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
 from midefics.vlm.families import family_of, model_type_at
+from midefics.vlm.formats import Format
 from midefics.vlm.load import Loaded, compute_type, load_base, load_tuned, on_the_device, quantisation
 from midefics.vlm.merge import merge
 
 log = logging.getLogger(__name__)
 
-Format = Literal["merged-bf16", "merged-int8", "merged-nf4", "bundle"]
-"""One set of weights in bfloat16, in LLM.int8, in nf4 again; or base and adapter as they were trained, side by side."""
 BASE, ADAPTER = "base", "adapter"
 BESIDE_THE_WEIGHTS = ("*token*", "*processor*", "chat_template*", "special*", "generation_config*")
 """Files of a base that turn text and pictures into inputs, and say where an answer ends."""
