@@ -7,13 +7,15 @@ import errno
 import json
 import logging
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from midefics.errors import StorageError, UnreachableError
-from midefics.services.object_store import CHECKPOINTS, MANIFEST, ObjectStore
+from midefics.services.object_store import CHECKPOINTS, MANIFEST, Leftover, ObjectStore
 from midefics.services.storage import file_digest
 
 log = logging.getLogger(__name__)
@@ -124,8 +126,7 @@ class Checkpoints:
         return f"{CHECKPOINTS}/{self._training[:16]}-{step:08d}"
 
     def _delete(self, step: int) -> None:
-        with suppress(FileNotFoundError):
-            self._store.delete(self._uri(step))
+        _delete(self._store, self._uri(step))
 
     def _explanation(self, step: int, error: Exception, draft: Path) -> str:
         disk = self._store.disk
@@ -139,3 +140,16 @@ class Checkpoints:
             f"checkpoint of step {step} could not be written: {problem} ({why}; {written_mb:.1f} MB written, "
             f"{free_mb:.0f} MB free){earlier}. Free some space, and the same command goes on from there"
         )
+
+
+def given_up(store: ObjectStore, older_than_s: float) -> Iterator[Leftover]:
+    """Checkpoints of trainings that nobody has gone on with for so long."""
+    for uri in store.uris(CHECKPOINTS):
+        stored = store.read(f"{uri}/{MANIFEST}")
+        if stored and time.time() - stored.changed.timestamp() > older_than_s:
+            yield Leftover(store.address(uri), store.size(uri), partial(_delete, store, uri))
+
+
+def _delete(store: ObjectStore, uri: str) -> None:
+    with suppress(FileNotFoundError):
+        store.delete(uri)
