@@ -5,7 +5,6 @@ one rebuilds: `id`, `image`, `conversation: {data: [{question, answer}]}`.
 """
 
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ from midefics.evidence.dataset_card import dataset_card
 from midefics.evidence.papers import Papers
 from midefics.licences import licence
 from midefics.records import Row
+from midefics.services.drafts import draft_path
 from midefics.services.parts import SCHEMA
 
 Shape = Literal["original", "hf"]
@@ -65,7 +65,7 @@ def export(rows: Iterable[Row], folder: Path, shape: Shape, name: str, everythin
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} is not empty; export into a new folder")
     left_out: Counter[str] = Counter()
-    draft = folder.parent / f".{folder.name}.exporting-{os.getpid()}"
+    draft = draft_path(folder.absolute().parent)
     draft.mkdir(parents=True)
     try:
         with Papers(draft) as papers, _Files(draft, shape) as files:

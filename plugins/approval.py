@@ -39,7 +39,7 @@ class PromotionApproval(ApprovalOperator):
 
         adapter, evaluation, registration = (manifest["facts"] for manifest in self.manifests)
         self.subject = f"Let version {registration['version']} of {registration['model_name']} out as @champion?"
-        self.body = approval_body(adapter, evaluation, registration, load_settings().mlflow_tracking_uri)
+        self.body = approval_body(adapter, evaluation, registration, load_settings().mlflow_address)
         return super().execute(context)
 
 
@@ -86,8 +86,13 @@ def decision(answer: Mapping[str, Any] | None) -> str:
     """Arguments for `midefics promote`: who approved, or, where nobody was asked, that the rules decide."""
     if not answer:
         return "--set promote.approval=auto"
+    return shlex.join(["--approved-by", signed_by(answer)])
+
+
+def signed_by(answer: Mapping[str, Any]) -> str:
+    """Who answered: by the name that the form was signed with, else the account's."""
     account = (answer.get("responded_by_user") or {}).get("name")
-    return shlex.join(["--approved-by", answer["params_input"].get("signature") or account or "unnamed"])
+    return str(answer["params_input"].get("signature") or account or "unnamed")
 
 
 def _share(facts: Mapping[str, Any], key: str) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from approval import signed_by
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -64,9 +65,7 @@ class SpendingApproval(HITLOperator):
             AirflowSkipException: the person refused.
         """
         answer = super().execute_complete(context, event)
-        who = (
-            answer["params_input"].get("signature") or (answer.get("responded_by_user") or {}).get("name") or "unnamed"
-        )
+        who = signed_by(answer)
         if answer["chosen_options"] != [APPROVE]:
             why = answer["params_input"].get("reason") or "no reason given"
             raise AirflowSkipException(f"{who} refused: {why}; nothing is asked, and nothing was spent")

@@ -24,7 +24,7 @@ class MlflowRunLink(BaseOperatorLink):
         """The run's page; empty where there is no run, or MLflow has no pages (a database file)."""
         from midefics.config import load_settings
 
-        return run_page(load_settings().mlflow_tracking_uri, _run_id(operator))
+        return run_page(load_settings().mlflow_address, _run_id(operator))
 
 
 @attrs.define()
@@ -39,7 +39,7 @@ class EvaluationReportLink(BaseOperatorLink):
 
         if operator.stage != "evaluate":
             return ""
-        page = run_page(load_settings().mlflow_tracking_uri, _run_id(operator))
+        page = run_page(load_settings().mlflow_address, _run_id(operator))
         return f"{page}/{REPORT}" if page else ""
 
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
 GUARD = Path(__file__).with_name("stage_guard.py")
-GPU_STAGES = ("train", "evaluate")
-"""Wait for a slot of the pool `gpu`, and go to workers that listen to the queue `gpu`."""
+GPU_STAGES = ("train", "evaluate", "register")
+"""Load the base model, which is quantised to other bytes on a CPU than on a GPU. Wait for a slot of the pool `gpu`, and go to workers that listen to the queue `gpu`."""
 OUTLIVES_S = {"train": 1800}
 """How long a stage goes on without its task until nobody can be expected to follow it any more; then it saves and leaves.
 Airflow needs five minutes to see that a worker is gone."""

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from midefics.config import load_config, load_settings, shipped_configs
-from midefics.errors import ConfigError
+from midefics.config import Settings, load_config, load_settings, shipped_configs
+from midefics.errors import ConfigError, ServiceError
+from midefics.services.tracking import Tracking
 
 MINIMAL = "name: x\nbase_model: tiny-idefics\nsources: {isic: {path: here}}\n"
 
@@ -86,3 +87,23 @@ def test_settings_read_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert settings.home == tmp_path
     assert settings.openai_api_key is None
     assert "pepper" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("http://ann:secret@mlflow:5000/x", "http://mlflow:5000/x"),
+        ("postgresql://ann:secret@db/mlflow", "postgresql://db/mlflow"),
+        ("sqlite:////var/a@b/mlflow.db", "sqlite:////var/a@b/mlflow.db"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+    ],
+)
+def test_the_address_of_mlflow_is_told_without_its_password(uri: str, told: str) -> None:
+    assert Settings(MLFLOW_TRACKING_URI=uri).mlflow_address == told
+
+
+def test_an_mlflow_that_does_not_answer_is_told_without_its_password(tmp_path: Path) -> None:
+    settings = Settings(MIDEFICS_HOME=tmp_path, MLFLOW_TRACKING_URI="http://ann:secret@127.0.0.1:9")
+    with pytest.raises(ServiceError, match=r"MLflow at http://127\.0\.0\.1:9 does not answer") as raised:
+        Tracking.connect(settings)
+    assert "secret" not in str(raised.value)

@@ -15,6 +15,7 @@ from midefics.commands.data_tables import grown
 from midefics.errors import ServiceError
 from midefics.records import Kind, Manifest
 from midefics.services import Services
+from midefics.services.checkpoints import Checkpoints
 from midefics.services.garbage import find_garbage, remove_garbage
 from midefics.services.inventory import ancestry, inventory
 from midefics.services.tracking import Tracking
@@ -181,6 +182,18 @@ def test_the_commands_tell_the_same_in_both_places(services: Services, told: Tol
     traced = told.json("lineage", draft.manifest.uri)
     assert traced["parents"][0]["sources"] == [{"source": "isic", "licence": "CC-BY", "rows": 1}]
     assert "isic: 1 rows, CC-BY" in told.text("lineage", draft.manifest.uri)
+
+
+def test_gc_takes_the_checkpoints_of_a_training_that_was_given_up(services: Services) -> None:
+    checkpoints = Checkpoints(services.storage.store, "a" * 64, 2)
+    checkpoints.save(3, lambda folder: (folder / "state").write_text("12345"), {})
+    assert find_garbage(services, DAY_S).leftovers == []
+    garbage = find_garbage(services, 0)
+    assert [(left.address.rpartition("/")[2], left.bytes) for left in garbage.leftovers] == [
+        (f"{'a' * 16}-00000003", 5)
+    ]
+    remove_garbage(garbage, services.storage)
+    assert checkpoints.newest() is None
 
 
 def test_gc_deletes_only_when_told_to(services: Services, told: Told) -> None:

@@ -20,10 +20,12 @@ from midefics.services import Services
 from midefics.services.shared_base import SharedBase
 from midefics.services.storage import Storage
 from midefics.stages.export_model import Limits, export_model
+from midefics.stages.export_readme import readme
 from midefics.stages.shared_base import shared_base
 from midefics.vlm.adapter import add_adapter
-from midefics.vlm.compare import Asked, compare, hear
-from midefics.vlm.exported import Format, load, write
+from midefics.vlm.compare import Asked, Heard, compare, hear
+from midefics.vlm.exported import load, write
+from midefics.vlm.formats import Format
 from midefics.vlm.load import load_base, load_tuned
 from midefics.vlm.merge import INDEX, merge
 from midefics.vlm.shape import architecture, shape_of
@@ -126,6 +128,7 @@ def test_an_export_is_near_what_was_trained_and_loads_by_itself(
     assert found.tokens == sum(len(rows) for rows in reference.likelihoods)
     files = [path.name for path in folder.rglob("*") if path.is_file()]
     assert [name for name in files if name.endswith((".bin", ".pt", ".pkl"))] == []
+    assert "generation_config.json" in files
     if shape == "bundle":
         assert (found.nll, found.answers_changed) == (0, 0)
 
@@ -136,6 +139,16 @@ def test_the_difference_is_nothing_between_a_model_and_itself_and_much_to_its_ba
     assert compare(heard, heard, ASKED).kl == 0
     with tuned.model.disable_adapter():
         assert compare(heard, hear(tuned, ASKED, 2, 8), ASKED).kl > 0.01
+
+
+@pytest.mark.parametrize(("name", "warned"), [("tiny-idefics", True), ("tiny-qwen2.5-vl", False)])
+def test_the_readme_warns_of_what_its_own_model_does(name: str, warned: bool) -> None:
+    digest, rows = "0" * 64, [torch.tensor([[0.5, 0.5], [0.9, 0.1]]).log()]
+    heard = Heard(rows, [rows[0][:, 0]], ["It is benign."])
+    manifest = Manifest(kind="base", uri="base/0", rows=1, bytes=1, digest=digest, facts={"base_model": name})
+    told = readme("merged-bf16", compare(heard, heard, ASKED[:1]), manifest, manifest)
+    assert ("model.loss_function" in told) is warned
+    assert "on 1 held-out questions (2 tokens of true answers)" in told
 
 
 def test_likelihoods_are_those_of_the_models_own_loss(base: Path, adapter: Path) -> None:

@@ -19,10 +19,12 @@ from midefics.sources.synthetic import captioned_pictures
 from midefics.vlm.adapter import add_adapter
 from midefics.vlm.chat import IGNORED
 from midefics.vlm.collate import Sample
+from midefics.vlm.compare import Asked, compare, hear
+from midefics.vlm.exported import load, write
 from midefics.vlm.families import FAMILIES
 from midefics.vlm.fit import fit
 from midefics.vlm.generate import Prompt, answers
-from midefics.vlm.load import Loaded, load_base
+from midefics.vlm.load import Loaded, load_base, load_tuned
 from midefics.vlm.twins import TWINS, build
 from tests.rows import encoded, jpeg
 
@@ -229,3 +231,22 @@ def test_a_model_of_no_known_family_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ModelError, match="'bert' belongs to none of the known ones, idefics, idefics2"):
         load_base(tmp_path)
+
+
+def test_an_adapter_of_every_family_is_merged_into_its_base(loaded: Loaded, tmp_path: Path) -> None:
+    base, adapter, merged = (tmp_path / name for name in ("base", "adapter", "merged"))
+    loaded.model.save_pretrained(base)
+    loaded.processor.save_pretrained(base)
+    tuned = add_adapter(load_base(base), LoraConfig(targets="all", r=4, alpha=8), 0).model
+    torch.manual_seed(1)
+    for name, parameter in tuned.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+    tuned.save_pretrained(adapter, save_embedding_layers=False)
+    merged.mkdir()
+    write(base, adapter, merged, "merged-bf16", lambda _: None)
+    asked = [Asked(turn, jpeg(size)) for turn, size in ASKED[:2] if size]
+    trained, export = (hear(model, asked, 2, 4) for model in (load_tuned(base, adapter), load(merged, "merged-bf16")))
+    near, far = (compare(trained, other, asked).kl for other in (export, hear(load_base(base), asked, 2, 4)))
+    assert near < 0.002
+    assert far > 10 * near

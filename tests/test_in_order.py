@@ -2,14 +2,14 @@ from collections.abc import Iterator
 
 from midefics.records import Turn
 from midefics.services.conversations import Written
-from midefics.services.in_order import LOT, Asked, InOrder, Watermark
+from midefics.services.in_order import LOT, Asked, InOrder, SettledPrefix
 from tests.budget_worker import request
 
 WRITTEN = Written((Turn(question="What?", answer="A nevus."),))
 
 
 def test_the_watermark_waits_for_the_first_gap() -> None:
-    mark, reached = Watermark(), []
+    mark, reached = SettledPrefix(), []
     for place in (1, 2, 0, 4, 3):
         mark.settle(place)
         reached.append(mark.reached)

@@ -14,7 +14,7 @@ from rich.console import Console
 from transformers import IdeficsConfig, IdeficsForVisionText2Text
 
 from midefics.bench.sizing import PAGE, page
-from midefics.commands.plan import tables
+from midefics.commands.plan import _data, tables
 from midefics.config import LoraConfig, RunConfig, TrainConfig, load_config
 from midefics.errors import ConfigError, ModelError
 from midefics.planning.activations import activations
@@ -24,11 +24,13 @@ from midefics.planning.memory import fits, memory
 from midefics.planning.plan import make_plan, rates_of
 from midefics.planning.shape import Linear, Shape
 from midefics.planning.work import assumed_data, work
+from midefics.records import Turn
 from midefics.vlm.adapter import add_adapter
 from midefics.vlm.families.idefics import Idefics
 from midefics.vlm.load import Loaded, load_base
 from midefics.vlm.room import check_room
 from midefics.vlm.shape import architecture, shape_of
+from tests.rows import make_row, make_services
 from tests.test_command_line import midefics
 
 NOWHERE = Path("/nowhere")
@@ -328,6 +330,23 @@ def test_the_command_line_plans_without_weights_a_data_set_or_the_hub(tmp_path: 
     assert told["parameters"] == 8_949_438_736
     assert [row["gpu"] for row in told["gpus"]] == ["T4"]
     assert told["gpus"][0]["usd"] == pytest.approx(told["gpus"][0]["hours"])
+
+
+@pytest.mark.parametrize(
+    ("sample", "samples", "tokens"),
+    # 3.5 characters a token and 12 tokens a turn: of 30, 14 and 21 characters alone, or the first two together.
+    [("turn", 3, 21 + 16 + 18), ("conversation", 2, 37 + 18)],
+)
+def test_a_plan_counts_what_training_learns_from(tmp_path: Path, sample: str, samples: int, tokens: int) -> None:
+    services = make_services(tmp_path)
+    seen = (Turn(question="q" * 10, answer="a" * 20), Turn(question="q" * 7, answer="a" * 7))
+    text_only = (Turn(question="q" * 7, answer="a" * 14),)
+    with services.storage.draft("dataset") as draft:
+        draft.add(make_row(0, turns=seen, split="train").model_copy(update={"text_only": text_only}))
+        draft.add(make_row(1, turns=seen, split="test"))
+    config = load_config("demo", values={"train.sample": sample})
+    data = _data(config, draft.manifest, services)
+    assert (data.samples, data.tokens) == (samples, tokens)
 
 
 def test_people_are_told_what_is_too_small_and_what_to_do() -> None:

@@ -171,7 +171,13 @@ def test_references_are_arguments_that_the_command_line_understands(stage_task):
     assert [json.loads(reference) for reference in found[1:]] == [MANIFEST, {"kind": "adapter"}]
 
 
-def test_training_waits_for_a_gpu_and_ingest_does_not(stage_task):
-    train, ingest = stage_task.stage("train", config="demo"), stage_task.stage("ingest", config="demo")
-    assert (train.queue, train.pool) == ("gpu", "gpu")
-    assert (ingest.queue, ingest.pool) == ("default", "default_pool")
+@pytest.mark.parametrize("name", ["train", "evaluate", "register"])
+def test_what_loads_the_base_model_waits_for_a_gpu(stage_task, name):
+    task = stage_task.stage(name, config="demo")
+    assert (task.queue, task.pool) == ("gpu", "gpu")
+
+
+@pytest.mark.parametrize("name", ["ingest", "promote"])
+def test_what_loads_no_model_waits_for_no_gpu(stage_task, name):
+    task = stage_task.stage(name, config="demo")
+    assert (task.queue, task.pool) == ("default", "default_pool")

@@ -155,3 +155,16 @@ def test_a_heartbeat_that_is_none_is_as_if_there_were_none(storage: Storage, tmp
     trainings = machine(storage, tmp_path)
     storage.store.write(trainings.key(TRAINING), content)
     assert trainings.take(TRAINING) is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"3", b"{}"])
+def test_a_request_to_stop_that_is_none_stops_nothing_and_no_heartbeat(
+    storage: Storage, tmp_path: Path, content: bytes
+) -> None:
+    trainings, stop = machine(storage, tmp_path), Request()
+    ours = trainings.take(TRAINING)
+    assert ours is not None
+    storage.store.write(f"trainings/{TRAINING[:16]}.stop", content)
+    with Heartbeat(trainings, TRAINING, ours, stop) as heartbeat:
+        until(lambda: heartbeat.state.beat >= 2)
+    assert stop.reason == ""

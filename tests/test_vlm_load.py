@@ -10,6 +10,7 @@ from PIL import Image
 
 from midefics.errors import ModelError
 from midefics.records import Turn
+from midefics.vlm.building import built_once
 from midefics.vlm.chat import IGNORED
 from midefics.vlm.collate import Sample, opened, size_of
 from midefics.vlm.families import FAMILIES
@@ -95,3 +96,21 @@ def test_pictures_are_decoded_as_the_models_own_processor_does(tiny_base: Path) 
     ours = IDEFICS.collate([Sample([1], [1], jpeg())], processor, "right")["pixel_values"]
     theirs = processor.image_processor(Image.open(io.BytesIO(jpeg())).convert("RGB"), return_tensors="pt")
     assert torch.equal(ours.reshape(theirs.shape), theirs)
+
+
+def test_what_another_process_built_first_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "tiny"
+    with built_once(folder) as draft:
+        draft.mkdir()
+        (draft / "config.json").write_text("late")
+        folder.mkdir()
+        (folder / "config.json").write_text("first")
+    assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
+    assert [path.read_text() for path in folder.iterdir()] == ["first"]
+
+
+def test_what_is_not_finished_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), built_once(tmp_path / "tiny") as draft:
+        draft.mkdir()
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []

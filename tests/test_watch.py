@@ -137,8 +137,30 @@ def test_samples_are_asked_the_same_and_their_page_shows_it(loaded: Loaded) -> N
     asked.ask(loaded, 20)
     again = SampleAnswers(rows, 3, asked.given)
     page = again.page()
-    assert [one.row for one in again.asked] == ["isic/ISIC_0000000", "isic/ISIC_0000003", "isic/ISIC_0000006"]
+    assert [one.row for one in again.asked] == ["isic/ISIC_0000000", "isic/ISIC_0000003", "isic/ISIC_0000007"]
     assert page.count("data:image/png;base64,") == 3
     assert page.count("Is &lt;it&gt; benign?") == page.count("<th>Yes &amp; no.</th>") == 3
     assert page.count("<td>step 10</td>") == page.count("<td>step 20</td>") == 3
     assert "Sure?" not in page
+
+
+def test_another_number_of_samples_goes_on_with_what_was_heard_of_the_same_rows(loaded: Loaded) -> None:
+    turns = (Turn(question="Is it benign?", answer="Yes."),)
+    rows = [make_row(number, turns=turns, split="validation") for number in range(10)]
+    few = SampleAnswers(rows, 2)
+    few.ask(loaded, 10)
+    more = SampleAnswers(rows, 3, few.given)
+    assert [one.row for one in few.asked] == ["isic/ISIC_0000000", "isic/ISIC_0000005"]
+    assert more.page().count("<td>step 10</td>") == 1
+    more.ask(loaded, 20)
+    assert more.page().count("<td>step 20</td>") == 3
+
+
+def test_a_picture_that_cannot_be_decoded_is_not_asked_about(loaded: Loaded) -> None:
+    turns = (Turn(question="Is it benign?", answer="Yes."),)
+    rows = [make_row(number, turns=turns, split="validation") for number in range(3)]
+    rows[1] = rows[1].model_copy(update={"image": rows[1].image[: len(rows[1].image) // 2]})
+    asked = SampleAnswers(rows, 3)
+    asked.ask(loaded, 10)
+    assert [one.row for one in asked.asked] == ["isic/ISIC_0000000", "isic/ISIC_0000002"]
+    assert len(asked.given["10"]) == 2

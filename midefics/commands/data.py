@@ -79,7 +79,7 @@ def gc(
 ) -> None:
     """Free what nothing needs: no configuration's newest, no version in MLflow's registry, nothing young, no parent of these.
 
-    Also what killed processes left behind. Refuses to run where MLflow does not answer.
+    Also what killed processes left behind, and checkpoints of trainings that nobody has gone on with. Refuses to run where MLflow does not answer.
     """
     del debug
     services = Services(load_settings())

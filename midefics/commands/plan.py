@@ -1,18 +1,19 @@
 """What a training run will take, told before anything is loaded."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
 from midefics.commands.options import out
 from midefics.config import RunConfig
-from midefics.errors import StorageError
+from midefics.errors import DataError
 from midefics.planning.gpus import gpu
 from midefics.planning.plan import Card, Plan, as_json, make_plan, rates_of
 from midefics.planning.work import Data, assumed_data, data_of
-from midefics.records import Manifest
+from midefics.records import Manifest, Turn
 from midefics.services import Services
+from midefics.stages.training_samples import pieces
 
 ASSUMED_SAMPLES = 3800
 """The original's training set, where no data set is given."""
@@ -81,10 +82,17 @@ def _data(config: RunConfig, dataset: Manifest | None, services: Services) -> Da
     if dataset is None:
         return assumed_data(ASSUMED_SAMPLES, config.train.max_length)
     counted: list[tuple[int, int]] = []
-    for row in services.storage.columns(dataset, "split", "turns"):
+    for row in services.storage.columns(dataset, "split", "turns", "text_only"):
         if row["split"] == "train" and row["turns"]:
-            sizes = [len(turn["question"]) + len(turn["answer"]) for turn in row["turns"]]
-            counted += [(sum(sizes), len(sizes))] if config.train.sample == "conversation" else [(n, 1) for n in sizes]
+            said, text_only = ([Turn(**turn) for turn in row.get(key) or ()] for key in ("turns", "text_only"))
+            counted += [_size_of(piece) for piece, _ in pieces(said, text_only, config.train.sample)]
     if not counted:
-        raise StorageError(f"dataset {dataset.digest[:16]} has no training conversations")
+        raise DataError(
+            f"dataset {dataset.digest[:16]} has no training rows; assemble it with a smaller assemble.test_share"
+        )
     return data_of(counted, f"dataset {dataset.digest[:16]}; tokens estimated from characters")
+
+
+def _size_of(piece: Sequence[Turn]) -> tuple[int, int]:
+    """Characters and turns."""
+    return sum(len(turn.question) + len(turn.answer) for turn in piece), len(piece)

@@ -22,6 +22,7 @@ from midefics.commands.options import (
 )
 from midefics.config import RunConfig, load_settings
 from midefics.errors import ConfigError
+from midefics.planning.gpus import GPUS
 from midefics.records import Manifest
 from midefics.services import Services
 from midefics.services.progress import Progress
@@ -131,7 +132,8 @@ def assemble(
 
 @app.command(
     help=f"{STAGES['train'].summary}\n\nNeeds: dataset. Makes: adapter. Killed or stopped (SIGTERM, exit code 75), it goes on "
-    "from its newest checkpoint when it is called again; called while another process trains the same, it follows that one. `--plan` tells memory, hours and dollars, and trains nothing."
+    "from its newest checkpoint when it is called again; called while another process trains the same, it follows "
+    "that one."
 )
 def train(
     manifests: Manifests = None,
@@ -139,13 +141,20 @@ def train(
     source: Sources = None,
     only: Only = None,
     set_: Sets = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Tell what it will take, before anything is loaded.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Tell memory, hours and dollars by GPU; load and train nothing.")
+    ] = False,
     gpu: Annotated[
-        list[str] | None, typer.Option("--gpu", metavar="NAME", help="With --plan: only for this GPU; repeatable.")
+        list[str] | None,
+        typer.Option("--gpu", metavar="NAME", help=f"With --plan: only for this GPU ({', '.join(GPUS)}); repeatable."),
     ] = None,
     usd_per_hour: Annotated[
         list[str] | None,
-        typer.Option("--usd-per-hour", metavar="[GPU=]X", help="With --plan: the rate that dollars are told at."),
+        typer.Option(
+            "--usd-per-hour",
+            metavar="[GPU=]X",
+            help="With --plan: dollars an hour, of every GPU or of this one; repeatable.",
+        ),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away the checkpoints of the same training.")] = False,
     outlive: Annotated[

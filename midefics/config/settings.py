@@ -1,6 +1,7 @@
 """The environment in, what differs between machines out: places, addresses and secrets."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -38,6 +39,17 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, value: str | None) -> str | None:
         return value or None
+
+    @property
+    def mlflow_address(self) -> str | None:
+        """MLflow's, for messages and links: without the name and password that it may hold."""
+        return without_password(self.mlflow_tracking_uri) if self.mlflow_tracking_uri else None
+
+
+def without_password(uri: str) -> str:
+    """An address as others may read it."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
 
 
 def load_settings() -> Settings:

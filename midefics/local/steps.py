@@ -23,7 +23,6 @@ SILENT = (
     *("publish_dataset", "newest_dataset"),
 )
 """Tasks that only look something up or publish it: shown when they fail, or ask a person."""
-DONE = ("success", "failed", "upstream_failed", "skipped", "removed")
 WORDS = {
     None: "waiting",
     "scheduled": "queued",

@@ -10,7 +10,7 @@ from midefics.planning.demand import Precision, Switches
 from midefics.planning.shape import Linear, Part, Shape
 
 CHUNK = 1024
-"""Positions whose logits are held at once with `chunked_loss`."""
+"""Positions whose logits are held at once with `chunked_loss`: 131 MB in float32 at 32,003 words."""
 STATISTIC = 4
 """Bytes of a row's statistic in float32: a root mean square, a sum of exponentials."""
 

@@ -22,7 +22,7 @@ from midefics.services.completions import answer_from
 from midefics.services.correspondence import Correspondence, Line, finished
 from midefics.services.ledger import Answer, Ledger
 from midefics.services.parameters import Parameters
-from midefics.services.preflight import OPENAI_URL, preflight
+from midefics.services.preflight import preflight, service_of
 from midefics.services.prices import price_of
 from midefics.services.progress import Counter, Progress
 from midefics.services.refusals import explained
@@ -57,15 +57,15 @@ class BatchDesk:
     def __init__(self, settings: Settings, config: LabelConfig, ledger: Ledger, budget: Budget) -> None:
         import openai
 
-        self.base_url = settings.openai_base_url or OPENAI_URL
+        self.base_url, key = service_of(settings)
         self.requests_made = 0
         """Calls that handed in, looked or fetched."""
-        self.answers: list[Answer] = []
+        self.answered = self.prompt_tokens = self.completion_tokens = 0
+        """Answers collected, and their tokens."""
         self.problems: dict[str, str] = {}
         self._config, self._ledger, self._budget = config, ledger, budget
         self._records = BatchRecords(ledger.engine)
         self._parameters = Parameters()
-        key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none-needed"
         # Looking, uploading and fetching cost nothing and may be repeated; making a batch is paid, and tried once.
         self._client = openai.OpenAI(
             api_key=key, base_url=self.base_url, timeout=config.timeout_s, max_retries=ATTEMPTS_AT_SERVICE
@@ -177,9 +177,11 @@ class BatchDesk:
         for answer in answers:
             self._ledger.put(answer)
             self.problems.pop(answer.key, None)
+            self.answered += 1
+            self.prompt_tokens += answer.prompt_tokens
+            self.completion_tokens += answer.completion_tokens
         self._settle(batch, answers)
         self._records.update(batch.name, "unfit" if unfit else "collected")
-        self.answers += answers
         log.info("label: batch %s %s, %s of %s answered", told.id, told.status, len(answers), len(lines))
         if told.status == "failed" and not answers and not (told.output_file_id or told.error_file_id):
             said = "; ".join(str(error.message) for error in (told.errors.data if told.errors else None) or [])
@@ -264,7 +266,7 @@ def correspond_in_batches(
             model = finished(_preflight(settings, config))
             log.info("label: %s at %s writes, by batches", model, desk.base_url)
             while waiting or desk.hand_in(Line(requests_to(model), ledger)):
-                _pause(config, wait, counter, len(desk.answers))
+                _pause(config, wait, counter, desk.answered)
                 waiting = desk.look()
         return _told(desk, model, 0)
     finally:
@@ -281,15 +283,13 @@ def _pause(config: LabelConfig, wait: bool, counter: Counter, answers: int) -> N
 
 
 def _told(desk: BatchDesk, model: str, found: int) -> Correspondence:
-    prompt = sum(answer.prompt_tokens for answer in desk.answers)
-    completion = sum(answer.completion_tokens for answer in desk.answers)
-    return Correspondence(model, desk.problems, desk.requests_made, found, prompt, completion)
+    tokens = desk.prompt_tokens, desk.completion_tokens
+    return Correspondence(model, desk.problems, desk.requests_made, found, *tokens)
 
 
 async def _preflight(settings: Settings, config: LabelConfig) -> str:
     import openai
 
-    base_url = settings.openai_base_url or OPENAI_URL
-    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none-needed"
+    base_url, key = service_of(settings)
     async with openai.AsyncOpenAI(api_key=key, base_url=base_url, timeout=config.timeout_s) as client:
         return (await preflight(client, base_url, (config.model, *config.successors))).model

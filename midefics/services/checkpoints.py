@@ -7,13 +7,15 @@ import errno
 import json
 import logging
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from midefics.errors import StorageError, UnreachableError
-from midefics.services.object_store import CHECKPOINTS, MANIFEST, ObjectStore
+from midefics.services.object_store import CHECKPOINTS, MANIFEST, Leftover, ObjectStore
 from midefics.services.storage import file_digest
 
 log = logging.getLogger(__name__)
@@ -45,19 +47,19 @@ class Checkpoints:
     def save(self, step: int, write: Callable[[Path], None], facts: dict[str, Any]) -> None:
         """Keeps the state after a step; `write` fills an empty folder with its files.
 
-        Where the bucket does not answer the training goes on, with the checkpoint before.
+        Where the bucket does not answer the training goes on, with the checkpoint before. One of a later step is there
+        only if it is damaged: it does not count among those that stay.
 
         Raises:
             StorageError: the disk is full or not writable; earlier checkpoints are as they were.
         """
         try:
             self._publish(step, write, facts)
+            log.info("checkpoint of step %s is in %s", step, self._store.address(self._uri(step)))
+            for old in [there for there in self._steps() if there <= step][self._keep :]:
+                self._delete(old)
         except UnreachableError as error:
-            log.warning("checkpoint of step %s is not kept: %s", step, error)
-            return
-        for old in self._steps()[self._keep :]:
-            self._delete(old)
-        log.info("checkpoint of step %s is in %s", step, self._store.address(self._uri(step)))
+            log.warning("checkpoint of step %s: %s; the training goes on", step, error)
 
     def newest(self) -> Checkpoint | None:
         """The newest one that is whole; a damaged one is told of in the log and passed over.
@@ -135,8 +137,7 @@ class Checkpoints:
         return f"{CHECKPOINTS}/{self._training[:16]}-{step:08d}"
 
     def _delete(self, step: int) -> None:
-        with suppress(FileNotFoundError):
-            self._store.delete(self._uri(step))
+        _delete(self._store, self._uri(step))
 
     def _explanation(self, step: int, error: Exception, draft: Path) -> str:
         disk = self._store.disk
@@ -150,3 +151,16 @@ class Checkpoints:
             f"checkpoint of step {step} could not be written: {problem} ({why}; {written_mb:.1f} MB written, "
             f"{free_mb:.0f} MB free){earlier}. Free some space, and the same command goes on from there"
         )
+
+
+def given_up(store: ObjectStore, older_than_s: float) -> Iterator[Leftover]:
+    """Checkpoints of trainings that nobody has gone on with for so long."""
+    for uri in store.uris(CHECKPOINTS):
+        stored = store.read(f"{uri}/{MANIFEST}")
+        if stored and time.time() - stored.changed.timestamp() > older_than_s:
+            yield Leftover(store.address(uri), store.size(uri), partial(_delete, store, uri))
+
+
+def _delete(store: ObjectStore, uri: str) -> None:
+    with suppress(FileNotFoundError):
+        store.delete(uri)

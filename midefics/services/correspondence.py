@@ -15,7 +15,7 @@ from midefics.config import LabelConfig, Settings
 from midefics.services.budget import Budget
 from midefics.services.clerk import Clerk
 from midefics.services.conversations import Judge, Verdict, Written, repair_for, written
-from midefics.services.in_order import Asked, InOrder, Watermark
+from midefics.services.in_order import Asked, InOrder, SettledPrefix
 from midefics.services.ledger import Answer, Ledger
 from midefics.services.llm import Chat
 from midefics.services.progress import Counter, Progress
@@ -152,7 +152,7 @@ class Line(Iterator[Request]):
         self._pending: dict[str, list[int]] = {}
         """By the key of what is in line or under way, who waits for it: a second row with the same request need not ask."""
         self._repairs: set[str] = set()
-        self.settled = Watermark()
+        self.settled = SettledPrefix()
         """How many of the first requests need nothing any more."""
         self.problems: dict[str, str] = {}
         self._judge = Judge()

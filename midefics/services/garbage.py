@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from midefics.records import Manifest
 from midefics.services import Services
+from midefics.services.checkpoints import given_up
 from midefics.services.object_store import Leftover
 from midefics.services.storage import Output, Storage
 
@@ -33,7 +34,8 @@ def find_garbage(services: Services, older_than_s: float) -> Garbage:
     """Finds outputs that cannot be reached from anything that is named or young, and what killed processes left.
 
     Named are the newest output of every configuration, and all that a version in MLflow's registry was made of (its
-    tags ending in `_digest`) with its registration and promotion. What is reached keeps its parents.
+    tags ending in `_digest`) with its registration and promotion. What is reached keeps its parents. Checkpoints of
+    trainings that nobody has gone on with count among what killed processes left.
 
     Raises:
         ServiceError: MLflow does not answer: then nobody knows what is named.
@@ -57,7 +59,7 @@ def find_garbage(services: Services, older_than_s: float) -> Garbage:
     kept = _reached(roots, {digest: output.manifest for digest, output in outputs.items()})
     return Garbage(
         outputs=[output for digest, output in outputs.items() if digest not in kept],
-        leftovers=list(services.storage.store.leftovers(older_than_s)),
+        leftovers=[*services.storage.store.leftovers(older_than_s), *given_up(services.storage.store, older_than_s)],
         kept=len(kept),
         unknown_models=tuple(sorted(unknown)),
     )

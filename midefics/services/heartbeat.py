@@ -10,7 +10,6 @@ from typing import Self
 
 import psutil
 
-from midefics.errors import MideficsError
 from midefics.records import Manifest
 from midefics.services.stopping import StopRequest
 from midefics.services.trainings import State, Trainings
@@ -75,14 +74,17 @@ class Heartbeat:
 
     def _beat(self) -> None:
         while not self._end.wait(self._trainings.pace.beat_s):
-            try:
-                if self._trainings.shared:
-                    self._listen()
-                if not self.lost:
-                    self._tell(beat=self.state.beat + 1)
-            except (MideficsError, OSError) as error:
-                log.warning("train: its heartbeat is not told (%s)", error)
-            self._look_at_the_parent()
+            for act in (self._tell_of_life, self._look_at_the_parent):
+                try:
+                    act()
+                except Exception as error:  # a thread that ends of it would have others take the training for dead
+                    log.warning("train: its heartbeat falters (%s)", error)
+
+    def _tell_of_life(self) -> None:
+        if self._trainings.shared:
+            self._listen()
+        if not self.lost:
+            self._tell(beat=self.state.beat + 1)
 
     def _listen(self) -> None:
         there = self._trainings.state(self._training)

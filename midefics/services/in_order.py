@@ -15,7 +15,7 @@ Asked = tuple[Asker, Request | None]
 """Somebody, and what is asked for them; nothing where they need no answer."""
 
 
-class Watermark:
+class SettledPrefix:
     """How many of the first are settled without a gap."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from midefics.services.completions import answer_to
 from midefics.services.gate import Ceilings, Gate
 from midefics.services.ledger import Answer
 from midefics.services.parameters import Parameters
-from midefics.services.preflight import OPENAI_URL, offer, preflight
+from midefics.services.preflight import offer, preflight, service_of
 from midefics.services.rate_headers import retry_after
 from midefics.services.refusals import (
     GarbledError,
@@ -52,11 +52,10 @@ class Chat:
     def __init__(self, settings: Settings, config: LabelConfig, clerk: Clerk) -> None:
         import openai
 
-        self.base_url = settings.openai_base_url or OPENAI_URL
+        self.base_url, key = service_of(settings)
         self.requests_made = 0
         """Sent over the wire, those included that were turned away and tried again."""
         self._config, self._clerk = config, clerk
-        key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none-needed"
         self._client = openai.AsyncOpenAI(api_key=key, base_url=self.base_url, timeout=config.timeout_s, max_retries=0)
         self._gate = Gate(Ceilings(config.requests_per_minute, config.tokens_per_minute, config.burst))
         self._capacity = Capacity(config.concurrency, config.timeout_s)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from midefics.config import Settings
 from midefics.errors import RefusedError
 from midefics.services.refusals import explained, said
 
@@ -16,6 +17,19 @@ log = logging.getLogger(__name__)
 OPENAI_URL = "https://api.openai.com/v1"
 NOTICE = timedelta(days=14)
 """A model with a shutdown date within that time is passed over: a run may take days, and a data set grows for weeks."""
+
+
+class Service(NamedTuple):
+    """Where requests go, and what lets them in."""
+
+    base_url: str
+    key: str
+
+
+def service_of(settings: Settings) -> Service:
+    """The one that is configured: OpenAI's where no address is; a server without keys is sent a word that is none."""
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none-needed"
+    return Service(settings.openai_base_url or OPENAI_URL, key)
 
 
 class Preflight(NamedTuple):

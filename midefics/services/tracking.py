@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from midefics.config import Settings
+from midefics.config.settings import Settings, without_password
 from midefics.errors import ModelError, ServiceError, StoppedError
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class Tracking:
     def __init__(self, uri: str, artifacts: Path | None) -> None:
         import mlflow
 
-        self.uri = uri
+        self.uri = without_password(uri)
+        """For messages."""
         self._artifacts = artifacts
         mlflow.set_tracking_uri(uri)
         self.client: MlflowClient = mlflow.MlflowClient(uri)
@@ -53,7 +54,8 @@ class Tracking:
                 httpx.get(f"{uri}/health", timeout=10).raise_for_status()
             except httpx.HTTPError as error:
                 raise ServiceError(
-                    f"MLflow at {uri} does not answer ({error}); start it, or unset MLFLOW_TRACKING_URI to use {settings.home / 'mlflow'}"
+                    f"MLflow at {settings.mlflow_address} does not answer ({str(error).replace(uri, str(settings.mlflow_address))}); "
+                    f"start it, or unset MLFLOW_TRACKING_URI to use {settings.home / 'mlflow'}"
                 ) from error
         return cls(uri, None)
 

@@ -182,7 +182,9 @@ class Trainings:
     def asked_to_stop(self, training: str, owner: str) -> bool:
         """Whether a follower on another machine wants this claim to end."""
         stored = self.store.read(self._note(training))
-        return stored is not None and json.loads(stored.content)["owner"] == owner
+        with suppress(ValueError, LookupError, TypeError):
+            return stored is not None and bool(json.loads(stored.content)["owner"] == owner)
+        return False
 
     def followed(self, training: str) -> Path:
         """A file that followers on this machine touch."""

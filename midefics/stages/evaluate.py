@@ -5,15 +5,15 @@ import logging
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from midefics.config import RunConfig
 from midefics.errors import DataError
+from midefics.evidence.held_out import evenly, held_out, questions
 from midefics.evidence.report import pick_examples, write_report
 from midefics.evidence.scores import Answered, normalised
 from midefics.evidence.summary import summary
-from midefics.model_calls import is_response
 from midefics.records import Manifest, Row
 from midefics.services import Services
 
@@ -37,24 +37,23 @@ def run(config: RunConfig, dataset: Manifest, adapter: Manifest, *, services: Se
         DataError: the test split holds no questions.
     """
     started = time.monotonic()
-    rows = list(services.storage.rows(dataset))
-    questions = list(_questions(rows, config))
-    if not questions:
+    asked = _questions(services.storage.rows(dataset), config)
+    if not asked:
         raise DataError(
             f"dataset {dataset.digest[:16]} holds out no questions; assemble it with a larger assemble.test_share"
         )
     log.info(
         "evaluate: %s questions about %s images, three ways",
-        len(questions),
-        len({question.row.id for question in questions}),
+        len(asked),
+        len({question.row.id for question in asked}),
     )
-    answered = _ask(config, adapter, questions, _majority(rows), services)
+    answered = _ask(config, adapter, asked, _majority(dataset, services), services)
     facts = summary(answered)
     with services.storage.draft("evaluation", [dataset.digest, adapter.digest]) as draft:
         with (draft.path / "answers.jsonl").open("w", encoding="utf-8") as file:
             file.writelines(one.model_dump_json() + "\n" for one in answered)
         history = json.loads((services.storage.folder(adapter) / "history.json").read_text(encoding="utf-8"))
-        images = {question.row.id: (question.row.image, question.other.image) for question in questions}
+        images = {question.row.id: (question.row.image, question.other.image) for question in asked}
         examples = pick_examples(answered, images, config.evaluate.examples)
         write_report(draft.path, config, dataset, facts, history, examples)
         draft.rows = len(answered)
@@ -68,19 +67,12 @@ def run(config: RunConfig, dataset: Manifest, adapter: Manifest, *, services: Se
     return manifest
 
 
-def _questions(rows: list[Row], config: RunConfig) -> Iterator[Question]:
+def _questions(rows: Iterable[Row], config: RunConfig) -> list[Question]:
     """Every turn of the test split, or an even sample; each with a partner image of the same source, another group."""
-    held_out = [row for row in rows if row.split == "test" and row.turns]
-    partners = _partners(held_out, config.seed)
-    every = [
-        Question(row, turn.question, turn.answer, partners[row.id])
-        for row in held_out
-        for turn in row.turns
-        if not is_response(turn.question)  # it belongs to the call before it, whose answer would give it away
-    ]
-    most = config.evaluate.max_questions or len(every)
-    kept = {round(position * len(every) / most) for position in range(most)} if most < len(every) else range(len(every))
-    return (question for index, question in enumerate(every) if index in kept)
+    tested = list(held_out(rows))
+    partners = _partners(tested, config.seed)
+    every = [Question(row, turn.question, turn.answer, partners[row.id]) for row in tested for turn in questions(row)]
+    return evenly(every, config.evaluate.max_questions or len(every))
 
 
 def _partners(rows: list[Row], seed: int) -> dict[str, Row]:
@@ -98,19 +90,19 @@ def _partners(rows: list[Row], seed: int) -> dict[str, Row]:
     return partners
 
 
-def _majority(rows: list[Row]) -> dict[tuple[str, str], str]:
+def _majority(dataset: Manifest, services: Services) -> dict[tuple[str, str], str]:
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for row in rows:
-        if row.split == "train":
-            for turn in row.turns:
-                counts[row.source, normalised(turn.question)][turn.answer] += 1
+    for row in services.storage.columns(dataset, "split", "source", "turns"):
+        if row["split"] == "train":
+            for turn in row["turns"]:
+                counts[row["source"], normalised(turn["question"])][turn["answer"]] += 1
     return {key: answers.most_common(1)[0][0] for key, answers in counts.items()}
 
 
 def _ask(
     config: RunConfig,
     adapter: Manifest,
-    questions: list[Question],
+    asked: list[Question],
     majority: dict[tuple[str, str], str],
     services: Services,
 ) -> list[Answered]:
@@ -120,10 +112,10 @@ def _ask(
 
     location = locate(config.base_model, services.settings.home, services.progress)
     tuned = load_tuned(location.folder, services.storage.folder(adapter) / "adapter", location.revision, location.side)
-    right = [Prompt(question.text, question.row.image) for question in questions]
-    wrong = [Prompt(question.text, question.other.image) for question in questions]
+    right = [Prompt(question.text, question.row.image) for question in asked]
+    wrong = [Prompt(question.text, question.other.image) for question in asked]
     limits = config.evaluate.batch_size, config.evaluate.max_new_tokens
-    with services.progress.track("evaluate", 3 * len(questions)) as counter:
+    with services.progress.track("evaluate", 3 * len(asked)) as counter:
         with tuned.model.disable_adapter():
             before = answers(tuned, right, *limits, lambda done: counter.advance(done, "base"))
         after = answers(tuned, right, *limits, lambda done: counter.advance(done, "tuned"))
@@ -133,5 +125,5 @@ def _ask(
             id=question.row.id, source=question.row.source, role=question.row.role, group=question.row.group, question=question.text, truth=question.truth,
             before=one, after=two, swapped=three, majority=majority.get((question.row.source, normalised(question.text)), ""),
         )
-        for question, one, two, three in zip(questions, before, after, swapped, strict=True)
+        for question, one, two, three in zip(asked, before, after, swapped, strict=True)
     ]  # fmt: skip

@@ -2,21 +2,22 @@
 
 import json
 import logging
-import os
 import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from midefics.errors import DataError, ModelError
+from midefics.evidence.held_out import evenly, held_out, questions
 from midefics.records import Manifest
 from midefics.services import Services
+from midefics.services.drafts import draft_path
 from midefics.stages.export_readme import readme
 from midefics.stages.shared_base import shared_base
+from midefics.vlm.formats import Format
 
 if TYPE_CHECKING:
     from midefics.vlm.compare import Asked, Difference
-    from midefics.vlm.exported import Format
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Source(NamedTuple):
     run_id: str
 
 
-def export_model(reference: str, folder: Path, shape: "Format", limits: Limits, services: Services) -> "Difference":
+def export_model(reference: str, folder: Path, shape: Format, limits: Limits, services: Services) -> "Difference":
     """Writes the export, measures it against base and adapter on held-out questions, and logs that to the version's run.
 
     The folder appears when all is there and near enough.
@@ -69,10 +70,10 @@ def export_model(reference: str, folder: Path, shape: "Format", limits: Limits, 
         raise DataError(f"{folder} is not empty; export into a new folder")
     started = time.monotonic()
     source = _source(reference, services)
-    asked = _held_out(source.dataset, limits.questions, services)
+    asked = _asked(source.dataset, limits.questions, services)
     base = services.storage.checked_folder(source.base)
     adapter = services.storage.folder(source.adapter) / "adapter"
-    draft = folder.absolute().parent / f".{folder.name}.exporting-{os.getpid()}"
+    draft = draft_path(folder.absolute().parent)
     draft.mkdir(parents=True)
     try:
         with services.progress.track("export", 0) as counter:
@@ -90,7 +91,9 @@ def export_model(reference: str, folder: Path, shape: "Format", limits: Limits, 
         shutil.rmtree(draft, ignore_errors=True)
     figures = {f"export/{shape}/{name}": float(value) for name, value in _figures(found).items()}
     services.tracking.log(source.run_id, figures)
-    services.tracking.client.log_artifact(source.run_id, str(folder / DIFFERENCE), f"export/{shape}")
+    services.tracking.log_text(
+        source.run_id, (folder / DIFFERENCE).read_text(encoding="utf-8"), f"export/{shape}/{DIFFERENCE}"
+    )
     log.info("export: %s in %s, %.1f s", shape, folder, time.monotonic() - started)
     return found
 
@@ -100,10 +103,14 @@ def _source(reference: str, services: Services) -> Source:
     base = None
     if reference.startswith("models:/"):
         version = services.tracking.version(reference)
-        adapter = storage.of_digest(version.tags["adapter_digest"])
+        digest = version.tags.get("adapter_digest", "-")
+        adapter = storage.of_digest(digest)
         base = storage.of_digest(version.tags.get("base_digest", "-"))
         if adapter is None:
-            raise ModelError(f"{reference}: its adapter {version.tags['adapter_digest'][:16]} is not in storage")
+            raise ModelError(
+                f"{reference}: its adapter {digest[:16]} is not in {storage.store.address()}; set MIDEFICS_STORE to "
+                "where it was trained"
+            )
         manifest = adapter.manifest
     else:
         manifest = storage.find(reference)
@@ -112,24 +119,24 @@ def _source(reference: str, services: Services) -> Source:
     dataset = storage.of_digest(manifest.parents[0])
     if dataset is None:
         raise DataError(
-            f"the data set {manifest.parents[0][:16]} is gone; without held-out questions nothing is measured"
+            f"the data set {manifest.parents[0][:16]} is not in {storage.store.address()}; without its held-out questions "
+            "nothing can be measured"
         )
     stored = base.manifest if base else shared_base(str(manifest.facts["base_model"]), services)
     return Source(manifest, stored, dataset.manifest, str(manifest.facts["run_id"]))
 
 
-def _held_out(dataset: Manifest, most: int, services: Services) -> "list[Asked]":
+def _asked(dataset: Manifest, most: int, services: Services) -> "list[Asked]":
     from midefics.vlm.compare import Asked
 
-    rows = (row for row in services.storage.rows(dataset) if row.split == "test")
-    every = [Asked(turn, row.image) for row in rows for turn in row.turns]
+    rows = held_out(services.storage.rows(dataset))
+    every = [Asked(turn, row.image) for row in rows for turn in questions(row)]
     if not every:
         raise DataError(f"dataset {dataset.digest[:16]} holds out no questions; nothing can be measured")
-    kept = {round(position * len(every) / most) for position in range(most)} if most < len(every) else range(len(every))
-    return [one for index, one in enumerate(every) if index in kept]
+    return evenly(every, most)
 
 
-def _near_enough(found: "Difference", shape: str, limits: Limits) -> None:
+def _near_enough(found: "Difference", shape: Format, limits: Limits) -> None:
     if found.exact_match > limits.exact_match or found.nll > limits.nll:
         raise ModelError(
             f"{shape} is not what was trained: exact match {found.exact_match_reference:.3f} to {found.exact_match_export:.3f} "
@@ -142,7 +149,7 @@ def _figures(found: "Difference") -> dict[str, float]:
     return found._asdict() | {"nll": found.nll, "exact_match": found.exact_match}
 
 
-def _told(found: "Difference", source: Source, shape: str) -> dict[str, object]:
+def _told(found: "Difference", source: Source, shape: Format) -> dict[str, object]:
     digests = {
         "adapter_digest": source.adapter.digest,
         "base_digest": source.base.digest,

@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from midefics.base_models import base_model
 from midefics.records import Manifest
+from midefics.vlm.formats import Format
 
 if TYPE_CHECKING:
     from midefics.vlm.compare import Difference
@@ -17,13 +19,16 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 base = AutoModelForImageTextToText.from_pretrained("base", device_map="auto")
 model = PeftModel.from_pretrained(base, "adapter").eval()
 tokenizer = AutoTokenizer.from_pretrained("base")"""
-NEEDS = {
+NEEDS: dict[Format, str] = {
     "merged-bf16": "transformers",
     "merged-int8": "transformers, bitsandbytes, accelerate",
     "merged-nf4": "transformers, bitsandbytes, accelerate",
     "bundle": "transformers, peft, bitsandbytes, accelerate",
 }
-SAYS = {
+TRAINING_ON = """Set `model.loss_function` yourself before training on it: transformers 5.23 forgets IDEFICS' added tokens in its own.
+
+"""
+SAYS: dict[Format, str] = {
     "merged-bf16": "The quantised base unpacked, plus the adapter, in bfloat16: one model that needs no adapter.",
     "merged-int8": "The quantised base unpacked, plus the adapter, in eight bits (LLM.int8).",
     "merged-nf4": "The quantised base unpacked, plus the adapter, rounded to four bits again.",
@@ -31,7 +36,7 @@ SAYS = {
 }
 
 
-def readme(shape: str, found: "Difference", adapter: Manifest, base: Manifest) -> str:
+def readme(shape: Format, found: "Difference", adapter: Manifest, base: Manifest) -> str:
     """Markdown: what it is, how to load it without the hub, what it loses."""
     return f"""# {adapter.facts["base_model"]}, fine-tuned: {shape}
 
@@ -43,9 +48,7 @@ Nothing is fetched to load it. In this folder, with {NEEDS[shape]}:
 {BUNDLE if shape == "bundle" else MERGED}
 ```
 
-Set `model.loss_function` yourself before training on it: transformers 5.23 forgets IDEFICS' added tokens in its own.
-
-Against base and adapter as they were trained, on {found.questions} held-out questions ({found.tokens} tokens of true answers):
+{TRAINING_ON if base_model(str(base.facts["base_model"])).architecture == "idefics" else ""}Against base and adapter as they were trained, on {found.questions} held-out questions ({found.tokens} tokens of true answers):
 
 | | trained | this export |
 | --- | ---: | ---: |

@@ -26,7 +26,7 @@ from midefics.services.correspondence import Line, became, correspond, requests_
 from midefics.services.estimates import estimated
 from midefics.services.in_order import InOrder
 from midefics.services.merging import rows_by_id
-from midefics.services.preflight import OPENAI_URL
+from midefics.services.preflight import service_of
 from midefics.services.prompt_registry import register_quietly
 from midefics.services.requests import Request
 from midefics.services.spending import budget_for
@@ -204,7 +204,7 @@ def _tasks_and_requests(
     config: RunConfig, model: str, manifests: Sequence[Manifest], services: Services
 ) -> Iterator[tuple[Task, Request | None]]:
     """What is asked about no image comes before what is asked about the row's own."""
-    base_url = services.settings.openai_base_url or OPENAI_URL
+    base_url = service_of(services.settings).base_url
     for row in rows_by_id(services.storage, manifests):
         if task := text_only_task_of(row, config.label):
             yield task, task.request(config.label, model, base_url)

@@ -5,6 +5,7 @@ import logging
 import shutil
 import tempfile
 import time
+from collections.abc import Iterable
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,7 @@ def run(
             "evaluate that adapter first: `midefics evaluate`"
         )
     started = time.monotonic()
-    rows = list(services.storage.rows(dataset))
-    licences, writers, prompts = (
-        sorted({getattr(row, name) for row in rows}) for name in ("licence", "writer", "prompt_version")
-    )
+    licences, writers, prompts = _said_of_rows(dataset, services, "licence", "writer", "prompt_version")
     card = model_card(config, dataset, adapter, evaluation, licences, writers)
     assessments = assess(evaluation.facts, config.promote)
     tags = {
@@ -69,7 +67,9 @@ def run(
         reference.write_text(SharedBase.of(base, services.storage).model_dump_json(indent=2), encoding="utf-8")
         weights = {"adapter": str(services.storage.folder(adapter) / "adapter"), "base": str(reference)}
         counter.advance(note="uploading")
-        version = services.tracking.register(run_id, name, card.body, tags, **_model(config, weights, _example(rows)))
+        version = services.tracking.register(
+            run_id, name, card.body, tags, **_model(config, weights, _example(services.storage.rows(dataset)))
+        )
         services.tracking.set_alias(name, CHALLENGER, version)
         counter.advance(note=f"version {version}")
         (draft.path / "README.md").write_text(str(card), encoding="utf-8")
@@ -85,7 +85,15 @@ def run(
     return draft.manifest
 
 
-def _example(rows: list[Row]) -> list[dict[str, str]]:
+def _said_of_rows(dataset: Manifest, services: Services, *columns: str) -> list[list[str]]:
+    found: dict[str, set[str]] = {name: set() for name in columns}
+    for row in services.storage.columns(dataset, *columns):
+        for name, value in row.items():
+            found[name].add(value)
+    return [sorted(found[name]) for name in columns]
+
+
+def _example(rows: Iterable[Row]) -> list[dict[str, str]]:
     row = next(row for row in rows if row.turns)
     return [{"image": base64.b64encode(row.image).decode(), "question": row.turns[0].question}]
 

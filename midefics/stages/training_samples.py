@@ -42,7 +42,7 @@ def training_samples(config: RunConfig, dataset: Manifest, services: Services, l
     """
     from midefics.vlm.collate import Sample
 
-    splits: dict[str, list[Sample]] = {"train": [], "validation": [], "test": []}
+    splits: dict[str, list[Sample]] = {"train": [], "validation": []}
     held_out: list[Row] = []
     dropped = unreadable = 0
     side = base_model(config.base_model).image_size
@@ -51,7 +51,8 @@ def training_samples(config: RunConfig, dataset: Manifest, services: Services, l
             continue
         refuse_shrunk(row, side, config.base_model)
         before = len(splits[row.split])
-        for piece, image in _pieces(row, config.train.sample):
+        for piece, shown in pieces(row.turns, row.text_only, config.train.sample):
+            image = row.image if shown else None
             if made := _encoded(row, piece, image, config, loaded):
                 splits[row.split].append(Sample(*made[0], image=image, id=row.id))
                 dropped += made[1]
@@ -84,10 +85,11 @@ def refuse_shrunk(row: Row, side: int, name: str) -> None:
         )
 
 
-def _pieces(row: Row, sample: str) -> Iterator[tuple[Sequence[Turn], bytes | None]]:
-    for turns, image in ((row.turns, row.image), (row.text_only, None)):
-        for piece in exchanges(turns) if sample == "turn" else [turns] if turns else []:
-            yield piece, image
+def pieces(turns: Sequence[Turn], text_only: Sequence[Turn], sample: str) -> Iterator[tuple[Sequence[Turn], bool]]:
+    """What becomes one sample each, by `train.sample`, and whether its picture is shown with it."""
+    for said, shown in ((turns, True), (text_only, False)):
+        for piece in exchanges(said) if sample == "turn" else [said] if said else []:
+            yield piece, shown
 
 
 def _encoded(

@@ -8,13 +8,13 @@ from transformers import TrainingArguments
 
 from midefics.config import TrainConfig
 from midefics.vlm.feed import ranks
+from midefics.vlm.load import compute_type
 
 
 def arguments(config: TrainConfig, steps: int, validates: bool, seed: int, folder: Path) -> TrainingArguments:
     """What transformers' Trainer takes; how batches are made is `QloraTrainer`'s affair."""
     on_gpu = torch.cuda.is_available()
-    can_bf16 = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
-    bf16 = config.precision == "bfloat16" or (config.precision == "auto" and can_bf16)
+    wanted = {"auto": compute_type(), "float32": torch.float32, "bfloat16": torch.bfloat16}[config.precision]
     return TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
@@ -25,8 +25,8 @@ def arguments(config: TrainConfig, steps: int, validates: bool, seed: int, folde
         lr_scheduler_type=config.schedule,
         warmup_steps=round(config.warmup_share * steps),
         optim=config.optimizer,
-        bf16=bf16,
-        fp16=on_gpu and config.precision == "auto" and not bf16,
+        bf16=wanted is torch.bfloat16,
+        fp16=wanted is torch.float16,
         use_cpu=not on_gpu,
         ddp_backend="gloo" if ranks() > 1 and not on_gpu else None,
         # A rank whose batch shows no picture has no gradient for an adapter in the vision tower.

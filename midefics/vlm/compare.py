@@ -86,19 +86,24 @@ def hear(loaded: Loaded, asked: Sequence[Asked], batch_size: int, max_new_tokens
 
 def compare(reference: Heard, export: Heard, asked: Sequence[Asked]) -> Difference:
     """Sets two models side by side."""
-    p, q = torch.cat(reference.log_probabilities), torch.cat(export.log_probabilities)
+    tokens = sum(map(len, reference.log_probabilities))
     truths = [one.turn.answer for one in asked]
     right, exported = (list(map(exact_match, heard.answers, truths)) for heard in (reference, export))
     pairs = list(zip(reference.answers, export.answers, strict=True))
     return Difference(
         questions=len(asked),
-        tokens=len(p),
+        tokens=tokens,
         nll_reference=-float(torch.cat(reference.likelihoods).mean()),
         nll_export=-float(torch.cat(export.likelihoods).mean()),
-        kl=float((p.exp() * (p - q)).sum(-1).mean()),
+        kl=sum(map(_divergence, reference.log_probabilities, export.log_probabilities)) / tokens,
         answers_changed=sum(normalised(one) != normalised(other) for one, other in pairs),
         answers_lost=sum(one > other for one, other in zip(right, exported, strict=True)),
         answers_gained=sum(one < other for one, other in zip(right, exported, strict=True)),
         exact_match_reference=sum(right) / len(truths),
         exact_match_export=sum(exported) / len(truths),
     )
+
+
+def _divergence(p: torch.Tensor, q: torch.Tensor) -> float:
+    """Summed over one answer's tokens: of all questions together, a large vocabulary takes gigabytes."""
+    return float((p.exp() * (p - q)).sum())

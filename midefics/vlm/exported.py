@@ -5,21 +5,19 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
-import torch
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
 from midefics.vlm.families import family_of, model_type_at
-from midefics.vlm.load import Loaded, compute_type, load_base, load_tuned, quantisation
+from midefics.vlm.formats import Format
+from midefics.vlm.load import Loaded, compute_type, load_base, load_tuned, on_the_device, quantisation
 from midefics.vlm.merge import merge
 
 log = logging.getLogger(__name__)
 
-Format = Literal["merged-bf16", "merged-int8", "merged-nf4", "bundle"]
-"""One set of weights in bfloat16, in LLM.int8, in nf4 again; or base and adapter as they were trained, side by side."""
 BASE, ADAPTER = "base", "adapter"
-PROCESSOR_FILES = ("*token*", "*processor*", "chat_template*", "special*")
+BESIDE_THE_WEIGHTS = ("*token*", "*processor*", "chat_template*", "special*", "generation_config*")
+"""Files of a base that turn text and pictures into inputs, and say where an answer ends."""
 
 
 def write(base: Path, adapter: Path, folder: Path, shape: Format, done: Callable[[int], None]) -> None:
@@ -45,7 +43,7 @@ def write(base: Path, adapter: Path, folder: Path, shape: Format, done: Callable
         with TemporaryDirectory(dir=folder.parent, prefix=".merged-") as scratch:
             merge(base, adapter, Path(scratch), done)
             _quantised(Path(scratch), shape).save_pretrained(folder)
-    for pattern in PROCESSOR_FILES:
+    for pattern in BESIDE_THE_WEIGHTS:
         for file in base.glob(pattern):
             shutil.copyfile(file, folder / file.name)
 
@@ -54,15 +52,7 @@ def load(folder: Path, shape: Format) -> Loaded:
     """Loads what `write` wrote, as its README tells others to."""
     if shape == "bundle":
         return load_tuned(folder / BASE, folder / ADAPTER)
-    if shape == "merged-nf4":
-        return load_base(folder)
-    if shape == "merged-bf16":
-        return load_base(folder, quantised=False)
-    # Told of no quantisation, transformers would take the eight bits for plain weights; untold, it reads it from config.json.
-    family = family_of(model_type_at(folder))
-    model = AutoModelForImageTextToText.from_pretrained(str(folder), dtype=compute_type(), device_map={"": _device()})
-    family.mend(model)
-    return Loaded(model.eval(), family.load_processor(folder, None, None), family)
+    return load_base(folder, quantised=shape == "merged-nf4")
 
 
 def _quantised(merged: Path, shape: Format) -> AutoModelForImageTextToText:
@@ -73,9 +63,5 @@ def _quantised(merged: Path, shape: Format) -> AutoModelForImageTextToText:
         str(merged),
         dtype=dtype,
         quantization_config=quantisation(dtype, family) if shape == "merged-nf4" else eight,
-        device_map={"": _device()},
+        device_map=on_the_device(),
     )
-
-
-def _device() -> str:
-    return "cuda:0" if torch.cuda.is_available() else "cpu"

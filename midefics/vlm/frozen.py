@@ -100,20 +100,19 @@ def fingerprint(loaded: Loaded) -> str:
     versions = [library.__version__ for library in (torch, transformers, bitsandbytes)]
     settings = [loaded.processor.image_processor.to_json_string(), str(loaded.model.device.type), *versions]
     result = hashlib.sha256("\n".join(settings).encode())
-    for name, tensor in sorted(_weights(loaded.model).items()):
+    for name, tensor in sorted(_weights(loaded).items()):
         result.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         result.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return result.hexdigest()[:16]
 
 
-def _towers(model: Any) -> list[torch.nn.Module]:
-    inner = model.get_base_model().model if hasattr(model, "get_base_model") else model.model
-    return [getattr(inner, name) for name in TOWERS]
+def _towers(loaded: Loaded) -> list[torch.nn.Module]:
+    return [getattr(loaded.plain.model, name) for name in TOWERS]
 
 
-def _weights(model: Any) -> dict[str, torch.Tensor]:
+def _weights(loaded: Loaded) -> dict[str, torch.Tensor]:
     weights: dict[str, Any] = {}
-    for name, tower in zip(TOWERS, _towers(model), strict=True):
+    for name, tower in zip(TOWERS, _towers(loaded), strict=True):
         learning = [inner for inner, weight in tower.named_parameters() if weight.requires_grad or "lora_" in inner]
         if learning:
             raise ModelError(f"train.frozen_outputs: {name}.{learning[0]} learns; set train.lora.targets: text")
@@ -133,7 +132,8 @@ def _check_room(folder: Path, total: int, missing: int, loaded: Loaded, most_gb:
         )
     if missing * each > 0.95 * free:
         raise ModelError(
-            f"{folder}: the outputs of {missing:,} pictures take {missing * each / 1e9:.3f} GB, {free / 1e9:.3f} are free"
+            f"{folder}: the outputs of {missing:,} pictures take {missing * each / 1e9:.3f} GB, {free / 1e9:.3f} are free; "
+            "free some, set MIDEFICS_HOME to a larger disk, or leave train.frozen_outputs out"
         )
 
 
@@ -147,7 +147,7 @@ def _computed(loaded: Loaded, pictures: Mapping[str, Picture]) -> tuple[list[str
             digests.append(name)
         except BROKEN as error:
             log.warning("frozen outputs: picture %s can't be decoded: %s", name[:16], error)
-    vision, perceiver = _towers(loaded.model)
+    vision, perceiver = _towers(loaded)
     loaded.model.eval()
     made = []
     for start in range(0, len(decoded), AT_ONCE):

@@ -22,6 +22,11 @@ class Loaded(NamedTuple):
     processor: Processor
     family: Family
 
+    @property
+    def plain(self) -> Any:
+        """The transformers model, out of the PeftModel around it."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
 
 def compute_type() -> torch.dtype:
     """What the 4-bit weights are multiplied in: bfloat16 where the GPU can, float16 on older ones, float32 on a CPU."""
@@ -50,7 +55,7 @@ def load_base(
         folder: a local folder (full precision, or quantised already) or a repository on the Hugging Face hub.
         revision: the repository's commit, branch or tag.
         side: the longest side in pixels that a picture is shown with; `None`: as saved.
-        quantised: in 4 bit; else every weight in `compute_type()`.
+        quantised: in 4 bit; else as it was saved: in eight bits where its configuration says so, or `compute_type()`.
 
     Raises:
         ModelError: it is not there, or is of no known family.
@@ -59,12 +64,10 @@ def load_base(
     try:
         family = family_of(model_type_at(folder, revision))
         processor = family.load_processor(folder, revision, side)
+        # Left out rather than None: told of no quantisation, transformers would take eight bits for plain weights.
+        bits = {"quantization_config": quantisation(dtype, family)} if quantised else {}
         model = AutoModelForImageTextToText.from_pretrained(
-            str(folder),
-            revision=revision,
-            dtype=dtype,
-            quantization_config=quantisation(dtype, family) if quantised else None,
-            device_map={"": _device()},
+            str(folder), revision=revision, dtype=dtype, device_map=on_the_device(), **bits
         )
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"base model {folder} can't be loaded: {error}") from error
@@ -79,5 +82,6 @@ def load_tuned(base: str | Path, adapter: Path, revision: str | None = None, sid
     return loaded._replace(model=PeftModel.from_pretrained(loaded.model, str(adapter)).eval())
 
 
-def _device() -> str:
-    return f"cuda:{torch.cuda.current_device()}" if torch.cuda.is_available() else "cpu"
+def on_the_device() -> dict[str, str]:
+    """A `device_map`: the whole model on this process's GPU where there is one."""
+    return {"": f"cuda:{torch.cuda.current_device()}" if torch.cuda.is_available() else "cpu"}

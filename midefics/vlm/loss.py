@@ -15,10 +15,9 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_outputs import CausalLMOutput
 
+from midefics.planning.activations import CHUNK
 from midefics.vlm.chat import IGNORED
 
-CHUNK = 1024
-"""Positions whose logits exist at once: 131 MB in float32 at 32,003 words."""
 Head = Callable[[torch.Tensor], torch.Tensor]
 
 

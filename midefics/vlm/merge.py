@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from midefics.errors import ModelError
+from midefics.vlm.families import Family, family_of, model_type_at
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +29,12 @@ class Adapter(NamedTuple):
     """What an adapter adds to the weights it changes."""
 
     factors: dict[str, tuple[torch.Tensor, torch.Tensor]]
-    """By the weight's name: `(r, inputs)` and `(outputs, r)`."""
+    """By the weight's name in a saved file: `(r, inputs)` and `(outputs, r)`."""
     scale: float
 
     @classmethod
-    def read(cls, folder: Path) -> "Adapter":
-        """Reads one that peft saved.
+    def read(cls, folder: Path, family: Family) -> "Adapter":
+        """Reads one that peft saved, of a model of a family.
 
         Raises:
             ModelError: it does more than add a product of two matrices, which a merge here knows nothing of.
@@ -41,13 +42,15 @@ class Adapter(NamedTuple):
         config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
         others = [name for name in ("use_dora", "modules_to_save", "rank_pattern", "alpha_pattern") if config.get(name)]
         if config["peft_type"] != "LORA" or others:
-            raise ModelError(f"{folder}: only a plain LoRA adapter can be merged, not one with {', '.join(others)}")
+            raise ModelError(
+                f"{folder}: only a plain LoRA adapter can be merged, not one with {', '.join(others) or config['peft_type']}"
+            )
         tensors = load_file(folder / "adapter_model.safetensors")
         factors = {}
         for name, down in tensors.items():
             if name.endswith(".lora_A.weight"):
                 plain = name.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight")
-                factors[plain] = (down.float(), tensors[name.replace("lora_A", "lora_B")].float())
+                factors[family.saved_name(plain)] = (down.float(), tensors[name.replace("lora_A", "lora_B")].float())
         rank = config["r"] ** 0.5 if config.get("use_rslora") else config["r"]
         return cls(factors, config["lora_alpha"] / rank)
 
@@ -78,7 +81,7 @@ def merge(
     Raises:
         ModelError: the adapter changes a weight that the base does not have, or is not plain LoRA.
     """
-    added = Adapter.read(adapter)
+    added = Adapter.read(adapter, family_of(model_type_at(base)))
     left = set(added.factors)
     shards = _Shards(folder, shard_bytes)
     for name, weight in weights(base):

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
+from midefics.evidence.held_out import evenly
+from midefics.pictures import BROKEN
 from midefics.records import Row
+from midefics.vlm.collate import opened
 from midefics.vlm.generate import Prompt, answers
 from midefics.vlm.load import Loaded
 
@@ -31,35 +34,49 @@ class SampleAnswers:
     """Asks the same questions at every validation.
 
     Args:
-        rows: of the validation split; the first question of a few, evenly spread, is asked.
+        rows: of the validation split; the first question of a few, evenly spread, is asked, unless their picture can't
+            be decoded.
         count: how many.
-        given: what an earlier process heard, by step.
+        given: what an earlier process heard, by step and row; it may have asked others.
     """
 
-    def __init__(self, rows: Sequence[Row], count: int, given: dict[str, list[str]] | None = None) -> None:
-        chosen = [rows[place * len(rows) // count] for place in range(count)] if len(rows) > count else rows[:count]
+    def __init__(self, rows: Sequence[Row], count: int, given: dict[str, dict[str, str]] | None = None) -> None:
+        chosen = [row for row in evenly(rows, count) if _decodes(row.image)]
         self.asked = [Asked(row.id, row.turns[0].question, row.turns[0].answer, row.image) for row in chosen]
-        self.given: dict[str, list[str]] = dict(given or {})
+        self.given: dict[str, dict[str, str]] = dict(given or {})
 
     def ask(self, loaded: Loaded, step: int) -> None:
         """Asks; leaves the model in evaluation mode, as generating in training mode gives garbage."""
         prompts = [Prompt(asked.question, asked.image) for asked in self.asked]
-        self.given[str(step)] = answers(loaded, prompts, len(prompts), LONGEST)
+        heard = answers(loaded, prompts, len(prompts), LONGEST)
+        self.given[str(step)] = {asked.row: said for asked, said in zip(self.asked, heard, strict=True)}
 
     def page(self) -> str:
         """HTML that needs nothing else."""
-        sections = "".join(self._section(place, asked) for place, asked in enumerate(self.asked))
+        sections = "".join(map(self._section, self.asked))
         return (
             f'<!doctype html><meta charset="utf-8"><title>Sample answers</title><style>{STYLE}</style>'
             f"<h1>Sample answers</h1><p>Questions of the validation split, asked at every validation.</p>{sections}"
         )
 
-    def _section(self, place: int, asked: Asked) -> str:
+    def _section(self, asked: Asked) -> str:
         kind = "png" if asked.image.startswith(b"\x89PNG") else "jpeg"
         picture = f"data:image/{kind};base64,{base64.b64encode(asked.image).decode()}"
         heard = sorted(self.given.items(), key=lambda item: int(item[0]))
-        lines = "".join(f"<tr><td>step {step}</td><td>{escape(said[place])}</td></tr>" for step, said in heard)
+        lines = "".join(
+            f"<tr><td>step {step}</td><td>{escape(said[asked.row])}</td></tr>"
+            for step, said in heard
+            if asked.row in said
+        )
         return (
             f'<section><img src="{picture}" alt=""><div><h3>{escape(asked.question)}</h3><small>{escape(asked.row)}</small>'
             f"<table><tr><th>expected</th><th>{escape(asked.expected)}</th></tr>{lines}</table></div></section>"
         )
+
+
+def _decodes(image: bytes) -> bool:
+    try:
+        opened(image)
+    except BROKEN:
+        return False
+    return True

@@ -30,7 +30,10 @@ def architecture(name: str, home: Path) -> IdeficsConfig:
         ModelError: neither is there, or it is of another family: the arithmetic knows no other.
     """
     if base_model(name).architecture != "idefics":
-        raise ModelError(f"{name}: a plan can be made for an IDEFICS, not for {base_model(name).architecture}")
+        raise ModelError(
+            f"{name}: a plan can be made for idefics-9b-instruct and tiny-idefics, not for {base_model(name).architecture}; "
+            "`midefics train` without --plan trains it, its memory unchecked"
+        )
     if name == "tiny-idefics":
         from midefics.vlm.lettering import VOCABULARY
         from midefics.vlm.tiny import RECIPE, tiny_config

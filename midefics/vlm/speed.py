@@ -24,7 +24,7 @@ TOWERS = ("vision", "visual", "perceiver", "resampler", "connector")
 @contextmanager
 def faster(loaded: Loaded, config: TrainConfig) -> Iterator[None]:
     """Sets attention, TF32, compilation and the loss for as long as it lasts."""
-    inner = _inner(loaded)
+    inner = loaded.plain
     attention, precision = inner.config._attn_implementation, torch.get_float32_matmul_precision()
     _attend(inner, config.attention)
     if config.tf32:
@@ -86,7 +86,7 @@ def needs_checkpointing(loaded: Loaded, config: TrainConfig, free: int | None = 
             return False
         free = torch.cuda.mem_get_info()[0]
     tokens = config.capacity if config.batching in ("tokens", "packed") else config.batch_size * config.max_length
-    inner = _inner(loaded)
+    inner = loaded.plain
     activations = tokens * BYTES_A_TOKEN * len(_blocks(loaded)) * inner.config.get_text_config().hidden_size
     # The loss's softmax needs the logits in the model's type, in float32, and once more.
     logits = 0 if config.chunked_loss else tokens * 10 * inner.get_output_embeddings().weight.size(0)
@@ -98,14 +98,10 @@ def _attend(inner: Any, way: str) -> None:
         inner.set_attn_implementation(way)
 
 
-def _inner(loaded: Loaded) -> Any:
-    return loaded.model.get_base_model() if hasattr(loaded.model, "get_base_model") else loaded.model
-
-
 def _blocks(loaded: Loaded) -> list[torch.nn.Module]:
     """Those that read text."""
     return [
         module
-        for name, module in _inner(loaded).named_modules()
+        for name, module in loaded.plain.named_modules()
         if type(module).__name__ in loaded.family.blocks and not any(part in name for part in TOWERS)
     ]

@@ -6,8 +6,6 @@ multiples of 32 (bitsandbytes' CPU kernel), its initial weights larger than usua
 """
 
 import logging
-import shutil
-import tempfile
 from pathlib import Path
 
 import torch
@@ -22,6 +20,7 @@ from midefics.config import TrainConfig
 from midefics.records import Turn
 from midefics.services.progress import Progress
 from midefics.sources.synthetic import captioned_pictures
+from midefics.vlm.building import built_once
 from midefics.vlm.collate import Sample
 from midefics.vlm.families import FAMILIES, Processor
 from midefics.vlm.fit import fit
@@ -66,22 +65,15 @@ def build(
         Sample(*family.encode([Turn(question=REQUEST, answer=caption)], processor, picture, 512), image=picture)
         for picture, caption in pictures
     ]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as scratch,
-        progress.track("base model", steps) as counter,
-    ):
+    with built_once(folder) as draft, progress.track("base model", steps) as counter:
         fit(
-            Loaded(model, processor, family), samples, (), recipe, seed=seed, folder=Path(scratch),
+            Loaded(model, processor, family), samples, (), recipe, seed=seed, folder=draft.parent,
             tell=lambda step, figures: counter.advance(step - counter.done, f"loss {figures['loss']:.3f}"),
         )  # fmt: skip
         for module in _quantised_later(model):
             remove_parametrizations(module, "weight")
-        finished = Path(scratch) / "finished"
-        model.eval().save_pretrained(finished)
-        processor.save_pretrained(finished)
-        if not folder.exists():
-            shutil.move(finished, folder)
+        model.eval().save_pretrained(draft)
+        processor.save_pretrained(draft)
     return folder
 
 

@@ -5,8 +5,6 @@ that what holds for the large one can be tried without it. Widths are multiples 
 initial weights larger than usual, without which an adapter alone learns next to nothing.
 """
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +24,7 @@ from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3I
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from midefics.sources.synthetic import captioned_pictures
+from midefics.vlm.building import built_once
 from midefics.vlm.families import Processor
 from midefics.vlm.lettering import trained_tokenizer
 
@@ -72,13 +71,9 @@ def build(name: str, folder: Path, seed: int) -> Path:
     tokenizer = trained_tokenizer([caption for _, caption in captioned_pictures(300, seed, SIDE)], **twin.letters)
     torch.manual_seed(seed)
     model = AutoModelForImageTextToText.from_config(twin.config(tokenizer))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as scratch:
-        finished = Path(scratch) / "finished"
-        model.save_pretrained(finished)
-        Processor(tokenizer, twin.images()).save_pretrained(finished)
-        if not folder.exists():
-            shutil.move(finished, folder)
+    with built_once(folder) as draft:
+        model.save_pretrained(draft)
+        Processor(tokenizer, twin.images()).save_pretrained(draft)
     return folder
 
 

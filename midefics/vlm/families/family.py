@@ -51,6 +51,8 @@ class Family(ABC):
     """Modules never quantised."""
     lora_targets: ClassVar[Mapping[str, str]]
     """What `train.lora.targets` means here, as patterns of module names: `qkv`, `text` and `all`."""
+    saved_under: ClassVar[Mapping[str, str]] = {}
+    """How weights' names begin in saved files where they begin otherwise in the model."""
     blocks: ClassVar[tuple[str, ...]]
     """Class names of the transformer blocks: what is sharded, checkpointed and compiled as one."""
     supports: ClassVar[Supports] = Supports(packing=False, cached_vision=False)
@@ -71,6 +73,13 @@ class Family(ABC):
     def mend(self, model: PreTrainedModel) -> None:
         """Applies every workaround that a loaded model needs."""
         keep_cpu_from_repacking_weights(model)
+
+    def saved_name(self, name: str) -> str:
+        """What a weight of the model is called in a saved file."""
+        for begins, saved in self.saved_under.items():
+            if name.startswith(begins):
+                return saved + name.removeprefix(begins)
+        return name
 
     @abstractmethod
     def pieces(

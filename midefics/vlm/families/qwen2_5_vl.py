@@ -26,6 +26,7 @@ class Qwen25Vl(Templated):
         "text": r".*language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj",
         "all": "all-linear",
     }
+    saved_under: ClassVar = {"model.language_model.": "model.", "model.visual.": "visual."}
     blocks = ("Qwen2_5_VLDecoderLayer", "Qwen2_5_VLVisionBlock")
     template = (
         "{{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}"
