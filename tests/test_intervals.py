@@ -132,3 +132,14 @@ def test_closed_and_open_questions_are_scored_apart() -> None:
     assert figures["after_closed"] == 1.0
     assert figures["after_open_token_recall"] == pytest.approx(2 / 3)
     assert "after_open_token_recall" not in summary([closed])
+
+
+def test_an_open_difference_tells_how_many_questions_would_decide_it() -> None:
+    won, lost = answered("isic", "train", "yes"), answered("isic", "train", "no")
+    rows = [won] * 3 + [lost.model_copy(update={"before": "yes"})] * 2 + [lost] * 15
+    figures = summary([one.model_copy(update={"group": str(n)}) for n, one in enumerate(rows)])
+    # 3 against 2 of 20: a difference of .05 at a discordant share of .25
+    assert figures["difference"] == pytest.approx(0.05)
+    assert figures["questions_needed"] == questions_needed(0.05, 0.25)
+    assert figures["isic/mcnemar_holm"] == figures["mcnemar_p"] == 1.0
+    assert "questions_needed" not in summary([won.model_copy(update={"group": str(n)}) for n in range(20)])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from midefics.errors import DataError
 from midefics.evidence.closed import closed_match, is_closed
-from midefics.evidence.hypotheses import mcnemar
+from midefics.evidence.hypotheses import holm, mcnemar, questions_needed
 from midefics.evidence.intervals import Interval, mean_difference, mean_score
 from midefics.evidence.scores import METRICS, Answered, bleu, normalised
 
@@ -22,9 +22,11 @@ def summary(answered: Sequence[Answered]) -> dict[str, float]:
     if not own:
         raise DataError("no question was answered; nothing can be summed up")
     figures = _slice("", own)
-    for source in sorted({one.source for one in answered}):
+    sources = sorted({one.source for one in answered})
+    for source in sources:
         figures |= _slice(f"{source}/", [one for one in answered if one.source == source])
-    return figures
+    corrected = holm({source: figures[f"{source}/mcnemar_p"] for source in sources})
+    return figures | {f"{source}/mcnemar_holm": value for source, value in corrected.items()}
 
 
 def _slice(prefix: str, answered: Sequence[Answered]) -> dict[str, float]:
@@ -40,8 +42,17 @@ def _slice(prefix: str, answered: Sequence[Answered]) -> dict[str, float]:
         f"{who}_{name}": value for who in ("before", "after") for name, value in _lexical(answered, who).items()
     }
     figures["flip_rate"] = _mean([float(normalised(one.after) != normalised(one.swapped)) for one in answered])
-    figures["mcnemar_p"] = mcnemar(scores["after"], scores["before"]).p_value
+    figures |= _decided(scores["after"], scores["before"], intervals["difference"])
     return {f"{prefix}{name}": value for name, value in figures.items()}
+
+
+def _decided(after: Sequence[float], before: Sequence[float], difference: Interval) -> dict[str, float]:
+    """What the pairs prove, and, where the interval leaves it open, how many questions would decide it."""
+    pairs = mcnemar(after, before)
+    figures = {"mcnemar_p": pairs.p_value}
+    share = (pairs.only_first + pairs.only_second) / len(after)
+    needed = questions_needed(difference.value, share) if difference.low <= 0 <= difference.high else None
+    return figures | ({"questions_needed": float(needed)} if needed else {})
 
 
 def _lexical(answered: Sequence[Answered], who: str) -> dict[str, float]:

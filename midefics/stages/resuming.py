@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from midefics.base_models import base_model
 from midefics.config import RunConfig
+from midefics.errors import StorageError
 from midefics.records import Manifest
 from midefics.services import Services
 from midefics.services.checkpoints import Checkpoint, Checkpoints
@@ -92,11 +93,19 @@ def one_at_a_time(
                     with Heartbeat(trainings, training, state, stop, manner.outlive_s) as heartbeat:
                         _end_the_abandoned(config, services, trainings, state.run_id)
                         made = train(Ours(training, checkpoints, checkpoints.newest(), heartbeat, stop))
-                        heartbeat.finished(made)
-                        checkpoints.clear()
+                        _tidy(heartbeat, checkpoints, made)
                         return made
             if manifest := follow(trainings, training, services.progress, stop):
                 return manifest
+
+
+def _tidy(heartbeat: Heartbeat, checkpoints: Checkpoints, made: Manifest) -> None:
+    """Tells followers and frees the checkpoints; the adapter is stored, so a bucket that is silent by now fails nothing."""
+    try:
+        heartbeat.finished(made)
+        checkpoints.clear()
+    except StorageError as error:
+        log.warning("train: done, but the checkpoints stay until `midefics data gc` (%s)", error)
 
 
 def _afresh(state: State, checkpoints: Checkpoints) -> State:
