@@ -71,9 +71,8 @@ def static(name: str) -> str:
 
 def facts(row: Row) -> dict[str, object]:
     """What a row carries besides: who wrote it, with which prompt, what was checked."""
-    return {
-        name: value for name, value in row.model_dump(exclude=TOLD_ELSEWHERE).items() if value not in (None, "", ())
-    }
+    known = row.model_dump(exclude=TOLD_ELSEWHERE | {"labelling"}) | row.labelling
+    return {name: value for name, value in known.items() if value not in (None, "", ())}
 
 
 def as_url(picture: bytes) -> str:
