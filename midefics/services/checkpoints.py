@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from midefics.errors import StorageError, UnreachableError
+from midefics.services.draft import file_digest
 from midefics.services.object_store import CHECKPOINTS, MANIFEST, Leftover, ObjectStore
-from midefics.services.storage import file_digest
 
 log = logging.getLogger(__name__)
 

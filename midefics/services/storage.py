@@ -9,7 +9,6 @@ for a result.
 import errno
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,12 +21,12 @@ from typing import Any, NamedTuple, get_args
 from pydantic import ValidationError
 
 from midefics.errors import StorageError
-from midefics.records import Kind, Manifest, Rejected, Row, Scalar
+from midefics.records import Kind, Manifest, Rejected, Row
+from midefics.services.draft import QUARANTINE, Draft, as_file, with_files
 from midefics.services.local_store import LocalStore
 from midefics.services.object_store import MANIFEST, POINTERS, ObjectStore
-from midefics.services.parts import ROWS_PER_PART, canonical, read_columns, read_part, write_part
+from midefics.services.parts import read_columns, read_part
 
-QUARANTINE = "quarantine.jsonl"
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MANIFESTS_AT_ONCE = 16
 
@@ -37,77 +36,6 @@ class Output(NamedTuple):
 
     manifest: Manifest
     changed: datetime
-
-
-class Draft:
-    """A stage's output while it is being written; `manifest` is there once the `with` block has ended."""
-
-    def __init__(self, kind: Kind, path: Path, parents: Iterable[str]) -> None:
-        self.kind: Kind = kind
-        self.path = path
-        """Plain files may be written here; they become part of the output and its digest."""
-        self.parents = tuple(parents)
-        self.facts: dict[str, Scalar] = {}
-        self.rows = 0
-        self.rejected: dict[str, int] = {}
-        self.manifest: Manifest
-        self._hash = hashlib.sha256(kind.encode())
-        self._waiting: dict[str, list[Row]] = {}
-        self._parts: Counter[str] = Counter()
-
-    def add(self, row: Row) -> None:
-        """Appends one row; the order of the rows is part of the digest. In a data set every split has its own parts."""
-        self._hash.update(canonical(row))
-        name = (row.split if self.kind == "dataset" else None) or "part"
-        self._waiting.setdefault(name, []).append(row)
-        self.rows += 1
-        if len(self._waiting[name]) == ROWS_PER_PART:
-            self._write_part(name)
-
-    def reject(self, rejected: Rejected) -> None:
-        """Puts one row in quarantine."""
-        line = rejected.model_dump_json().encode() + b"\n"
-        self._hash.update(line)
-        with (self.path / QUARANTINE).open("ab") as file:
-            file.write(line)
-        self.rejected[rejected.reason] = self.rejected.get(rejected.reason, 0) + 1
-
-    def take(self, outcome: Row | Rejected) -> None:
-        """Appends a row, or puts it in quarantine."""
-        if isinstance(outcome, Rejected):
-            self.reject(outcome)
-        else:
-            self.add(outcome)
-
-    def digest(self) -> str:
-        """What the manifest would say now: of the rows, the quarantine and the files so far."""
-        return _with_files(self._hash.copy(), self.path)
-
-    def close(self) -> Manifest:
-        """Writes the last parts and the manifest."""
-        for name in sorted(self._waiting):
-            self._write_part(name)
-        digest = self.digest()
-        size = sum(file.stat().st_size for file in self._files())
-        self.manifest = Manifest(
-            kind=self.kind,
-            uri=f"{self.kind}/{digest[:16]}",
-            rows=self.rows,
-            bytes=size,
-            digest=digest,
-            parents=self.parents,
-            rejected=self.rejected,
-            facts=self.facts,
-        )
-        (self.path / MANIFEST).write_bytes(_as_file(self.manifest))
-        return self.manifest
-
-    def _files(self) -> list[Path]:
-        return sorted(path for path in self.path.rglob("*") if path.is_file())
-
-    def _write_part(self, name: str) -> None:
-        write_part(self._waiting.pop(name), self.path / f"{name}-{self._parts[name]:05d}.parquet")
-        self._parts[name] += 1
 
 
 class Storage:
@@ -172,7 +100,7 @@ class Storage:
             StorageError: they are gone, or not what was stored.
         """
         folder = self.folder(manifest)
-        found = _with_files(hashlib.sha256(manifest.kind.encode()), folder)
+        found = with_files(hashlib.sha256(manifest.kind.encode()), folder)
         if found != manifest.digest:
             raise StorageError(
                 f"{folder}: its files have digest {found[:16]}, not {manifest.digest[:16]}; they were changed"
@@ -265,7 +193,7 @@ class Storage:
             # The same content is there already: keep it, with the newest facts beside it. Another version of
             # Parquet's writer may have given its files another size.
             manifest = manifest.model_copy(update={"bytes": there.manifest.bytes})
-            self.store.write(f"{manifest.uri}/{MANIFEST}", _as_file(manifest))
+            self.store.write(f"{manifest.uri}/{MANIFEST}", as_file(manifest))
             return manifest
         if there:  # it has lost files
             self.store.delete(manifest.uri)
@@ -283,23 +211,6 @@ class Storage:
             yield
         except OSError as error:
             raise _explanation(error, self.store.disk) from error
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _with_files(content: "hashlib._Hash", folder: Path) -> str:
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        if file.suffix != ".parquet" and file not in (folder / QUARANTINE, folder / MANIFEST):
-            content.update(f"{file.relative_to(folder).as_posix()}:{file_digest(file)}\n".encode())
-    return content.hexdigest()
-
-
-def _as_file(manifest: Manifest) -> bytes:
-    return manifest.model_dump_json(indent=2).encode() + b"\n"
 
 
 def _parse(text: str | bytes, origin: str) -> Manifest:

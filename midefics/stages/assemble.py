@@ -19,10 +19,10 @@ from midefics.licences import licence
 from midefics.records import Manifest, Rejected, Row, Scalar
 from midefics.services import Services
 from midefics.services.copies import copies_among
+from midefics.services.draft import Draft
 from midefics.services.merging import rows_by_id
 from midefics.services.progress import Counter as Steps
 from midefics.services.split_memory import keep, recalled
-from midefics.services.storage import Draft
 from midefics.services.verdicts import NOT_REVIEWED, REJECTED, Verdicts
 from midefics.sources import SOURCES
 from midefics.splits import RELATED, SPLITS, Member, Plan, Wanted, planned

@@ -19,10 +19,10 @@ from midefics.inspection import Inspection, inspect
 from midefics.personal_data import without_personal_data
 from midefics.records import Manifest, Rejected, Row, Scalar
 from midefics.services import Services
+from midefics.services.draft import Draft
 from midefics.services.expectations import INDEX, Check, Expectations, Judgement, Verdict
 from midefics.services.merging import rows_by_id
 from midefics.services.releases import Released
-from midefics.services.storage import Draft
 from midefics.stages.checks import UNREADABLE, suites
 from midefics.stages.likeness import COLUMNS, Likeness
 

@@ -1,7 +1,7 @@
 """Idefics3 and SmolVLM: a SigLIP tower that sees square tiles and the whole, their features shuffled into fewer."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
@@ -10,6 +10,7 @@ from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3I
 from midefics.vlm.chat import Piece, added_tokens
 from midefics.vlm.collate import Picture, size_of
 from midefics.vlm.families.family import Processor
+from midefics.vlm.families.idefics2 import Idefics2
 from midefics.vlm.families.templated import Templated, control, views
 
 
@@ -17,18 +18,9 @@ class Idefics3(Templated):
     """HuggingFaceM4/Idefics3-8B-Llama3, HuggingFaceTB/SmolVLM-Instruct and their likes."""
 
     model_types = ("idefics3", "smolvlm")
-    lora_targets: ClassVar = {
-        "qkv": r".*\.(q|k|v)_proj",
-        "text": r".*text_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj",
-        "all": "all-linear",
-    }
+    lora_targets = Idefics2.lora_targets
     blocks = ("LlamaDecoderLayer", "Idefics3EncoderLayer", "SmolVLMEncoderLayer")
-    template = (
-        "{{ bos_token }}{% for message in messages %}{{ message['role'] | capitalize }}:"
-        "{% if message['content'][0]['type'] != 'image' %}{{ ' ' }}{% endif %}"
-        "{% for part in message['content'] %}{{ '<image>' if part['type'] == 'image' else part['text'] }}{% endfor %}"
-        "{{ '<end_of_utterance>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
-    )
+    template = "{{ bos_token }}" + Idefics2.template
     image_token = "<image>"  # noqa: S105 (a token of text)
     other_tokens = ("<fake_token_around_image>",)
 
